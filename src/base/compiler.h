@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// The only place for compiler extensions: attributes, alignment, branch hints, assertions.
+#ifndef HR_BASE_COMPILER_H
+#define HR_BASE_COMPILER_H
+
+#include <stdalign.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define HR_LIKELY(x)   __builtin_expect(!!(x), 1)
+#define HR_UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define HR_NOINLINE    __attribute__((noinline))
+#define HR_COLD        __attribute__((cold, noinline))
+#define HR_RESTRICT    __restrict
+#define HR_UNUSED      __attribute__((unused))
+#define HR_FALLTHROUGH __attribute__((fallthrough))
+#define HR_PREFETCH(p) __builtin_prefetch(p)
+#define HR_NORETURN    _Noreturn
+
+#define HR_COUNTOF(a) (sizeof(a) / sizeof((a)[0]))
+#define HR_MIN(a, b)  ((a) < (b) ? (a) : (b))
+#define HR_MAX(a, b)  ((a) > (b) ? (a) : (b))
+
+// Every data buffer starts at a multiple of this and is readable up to the next multiple.
+#define HR_ALIGN           64
+#define HR_ALIGN_UP(n, to) (((n) + ((to)-1)) / (to) * (to))
+
+// Overflow-checked arithmetic: true when the result does NOT fit.
+#define HR_ADD_OVERFLOWS(a, b, out) __builtin_add_overflow(a, b, out)
+#define HR_MUL_OVERFLOWS(a, b, out) __builtin_mul_overflow(a, b, out)
+
+HR_NORETURN void hr__assert_failed(const char *file, int line, const char *text);
+
+// States what only a bug of our own can break. Stays on in release: a wrong batch is worse than a crash.
+#define HR_ASSERT(x) (HR_LIKELY(x) ? (void)0 : hr__assert_failed(__FILE__, __LINE__, #x))
+
+// For inner loops: gone in release builds.
+#ifdef NDEBUG
+#define HR_DASSERT(x) ((void)0)
+#else
+#define HR_DASSERT(x) HR_ASSERT(x)
+#endif
+
+#endif

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// Option rows: one table beside a struct gives defaults, bounds, help, CLI flags, Python keywords, the reference
+// page and the environment (HEADRACE_NAME). Option structs begin with `size_t size`; a missing tail reads as zero
+// and zero means the default.
+#ifndef HR_BASE_OPTION_H
+#define HR_BASE_OPTION_H
+
+#include "base/text.h"
+
+typedef enum hr_option_type {
+    HR_OPTION_INT,
+    HR_OPTION_BYTES,
+    HR_OPTION_SECONDS,
+    HR_OPTION_BOOL,
+    HR_OPTION_TEXT,
+    HR_OPTION_CHOICE
+} hr_option_type;
+
+typedef struct hr_option_row {
+    const char *name; // as the struct's field: "batch_rows"
+    hr_option_type
+        type; // INT, BYTES: int64_t; SECONDS: double; BOOL: bool; TEXT: const char *; CHOICE: int
+    size_t offset;              // offsetof the field
+    double default_value;       // what zero means (INT, BYTES, SECONDS); shown in the reference
+    double min, max;            // bounds after the default was applied
+    const char *const *choices; // CHOICE: NULL-ended; the index is the value
+    const char *help;           // one sentence
+} hr_option_row;
+
+typedef struct hr_option_table {
+    const char *name; // "read", "stream", ...
+    size_t struct_bytes;
+    const hr_option_row *rows;
+    size_t row_count;
+} hr_option_table;
+
+// Copies the user's struct (NULL: all defaults; short: zero tail) into `to` (struct_bytes) with defaults applied and
+// bounds checked. INVALID names the option, the value and the bounds.
+HR_USE_RESULT hr_status hr__options_resolve(const hr_option_table *table, const void *from,
+                                            void *to, hr_error *err);
+// Sets one field from text, as the command line does.
+HR_USE_RESULT hr_status hr__option_parse(const hr_option_table *table, const char *name,
+                                         const char *value, void *to, hr_error *err);
+void hr__options_print(const hr_option_table *table, hr_text *out);
+// The environment's only door: NULL when unset or empty.
+const char *hr__env(const char *name);
+
+#endif
