@@ -318,6 +318,7 @@ enum { // ColumnIndex
     PQ_COLUMN_INDEX_NULL_COUNTS = 5,
     PQ_COLUMN_INDEX_REPETITION_LEVEL_HISTOGRAMS = 6,
     PQ_COLUMN_INDEX_DEFINITION_LEVEL_HISTOGRAMS = 7,
+    PQ_COLUMN_INDEX_NAN_COUNTS = 8,
 };
 
 enum { // BloomFilterHeader and its unions (each has one member, 1)
