@@ -22,6 +22,9 @@ hr_status hr__error_errno(hr_error *err, int errnum, const char *format, ...) HR
 // Copies one error into another; either may be NULL. Returns from's status (HR_OK when from is NULL).
 hr_status hr__error_copy(hr_error *to, const hr_error *from);
 
+// Internal, never returned by a public function: nothing now, and who can go on will be woken.
+#define HR_AGAIN ((hr_status)2)
+
 #define HR_FAIL(err, status, ...) hr__error_set(err, status, __VA_ARGS__)
 #define HR_TRY(call)                                                                               \
     do {                                                                                           \

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+// The room's door: blocks kept, in shared memory and on disk when they must, and handed to whoever reads them.
+//
+//   store    one memfd arena, sized by the budget, and the table of objects (spans) in it. Thread-safe.
+//   object   created -> (written by its creator) -> sealed -> dropped. Sealed objects are immutable.
+//   series   objects kept in plan order (a materialised dataset): these may spill; cursors tell what is needed next.
+//   stream   the seam: descriptors in order, from the runtime to one consumer, through a ring in shared memory.
+//   port     the consumer's end of a stream, in this process or another: the only part that `feed` uses.
+//
+// Arena: a sparse memfd, mapped whole by the owner (read-write) and by readers (read-only). Extents come in size
+// classes of eighths of a power of two (4 KiB at least), each with a LIFO list of free extents: warm pages first. Pages are
+// charged to the ledger (HR_LEDGER_ARENA) when an extent is first used and uncharged only when they are punched out. A class
+// without a free extent takes fresh address space; when the charge is refused, idle free extents of other classes are punched,
+// coldest first, until it fits. Address space is plentiful (the memfd is sparse), so classes never split or join.
+#ifndef HR_STORE_STORE_H
+#define HR_STORE_STORE_H
+
+#include "base/ledger.h"
+#include "base/text.h"
+#include "block/block.h"
+
+typedef struct hr_store hr_store;
+typedef uint64_t hr_object_id; // index and generation; 0 is none
+
+typedef struct hr_store_config {
+    hr_ledger *ledger;        // shared with the pipeline's heap; borrowed
+    uint64_t arena_bytes_max; // resident pages at most
+    const char *spill_dir;    // NULL: nothing may spill
+    bool spill_direct;        // O_DIRECT where the file system takes it
+    void (*wake)(
+        void *
+            context); // room or a restored object may be there: called without locks, from any thread
+    void *wake_context;
+} hr_store_config;
+
+HR_USE_RESULT hr_status hr__store_open(const hr_store_config *config, hr_store **out,
+                                       hr_error *err);
+void hr__store_close(hr_store **store); // streams and series closed before; waits for I/O under way
+
+// --- objects ---
+typedef struct hr_object {
+    hr_object_id id;
+    uint8_t *memory; // in the owner's read-write mapping
+    size_t bytes;    // room: at least what was asked
+} hr_object;
+// An unsealed object with one reference. HR_AGAIN: no room now (spilling was started where something can spill; wake
+// will come). HR_LIMIT: can never fit; words the size it needs and the budget. `urgent` may use the reserve.
+HR_USE_RESULT hr_status hr__store_create(hr_store *store, size_t bytes, bool urgent, hr_object *out,
+                                         hr_error *err);
+void hr__store_set_reserve(hr_store *store,
+                           uint64_t bytes); // room that only urgent creations may use
+void hr__store_seal(hr_store *store, hr_object_id id, size_t span_bytes);
+void hr__store_ref(hr_store *store, hr_object_id id);
+void hr__store_unref(hr_store *store,
+                     hr_object_id id); // at zero: extent and disk copy are free. 0 is fine
+// Makes the object stay in memory and tells where it is. HR_AGAIN: it is on disk; its restoring has begun, wake follows.
+// An I/O error of the restoring is returned here.
+HR_USE_RESULT hr_status hr__store_pin(hr_store *store, hr_object_id id, const uint8_t **memory_out,
+                                      size_t *span_bytes_out, hr_error *err);
+void hr__store_unpin(hr_store *store, hr_object_id id);
+void hr__store_will_need(hr_store *store, hr_object_id id); // starts restoring when there is room
+// A pinned object as a block: the block holds the pin and a reference until it is released.
+HR_USE_RESULT hr_status hr__store_block(hr_store *store, hr_object_id id, const hr_schema *schema,
+                                        hr_block **out, hr_error *err);
+
+// --- series: kept objects in plan order ---
+typedef struct hr_series hr_series;
+typedef struct hr_series_cursor hr_series_cursor;
+HR_USE_RESULT hr_status hr__series_open(hr_store *store, hr_series **out, hr_error *err);
+void hr__series_close(hr_series **series); // drops its references
+HR_USE_RESULT hr_status hr__series_add(hr_series *series, hr_object_id id,
+                                       hr_error *err); // takes the caller's reference
+size_t hr__series_count(const hr_series *series);
+hr_object_id hr__series_at(const hr_series *series, size_t index);
+// A consumer that reads the series from `index` on; cyclic: and again from its start. Victims are the objects whose nearest
+// next use over all cursors is farthest; with no cursor open: as if one stood at the start.
+HR_USE_RESULT hr_status hr__series_cursor_open(hr_series *series, bool cyclic,
+                                               hr_series_cursor **out, hr_error *err);
+void hr__series_cursor_move(hr_series_cursor *cursor,
+                            size_t index); // also restores ahead, as far as there is room
+void hr__series_cursor_close(hr_series_cursor **cursor);
+// A spill or restore that failed for good (disk full, I/O): HR_OK when there was none.
+hr_status hr__store_spill_error(hr_store *store, hr_error *err);
+
+// --- statistics ---
+typedef struct hr_store_stats {
+    uint64_t arena_bytes_max, arena_used_bytes /* of live objects */,
+        arena_charged_bytes /* pages */, arena_peak_bytes;
+    uint64_t object_count, needed_bytes; // referenced by a series or pinned
+    uint64_t spilled_bytes, spilled_objects, spill_write_ns, disk_bytes;
+    uint64_t restored_bytes, restored_objects, restore_read_ns;
+    uint64_t consumed_bytes;             // handed to consumers and tasks
+    uint64_t waiting;                    // creations that were refused and not yet tried again
+    uint64_t leased_bytes, copied_bytes; // out at consumers; copied into consumers' own memory
+} hr_store_stats;
+void hr__store_stats(hr_store *store, hr_store_stats *out);
+void hr__store_count_consumed(hr_store *store, uint64_t bytes);
+// The text of reference section 5 (`memory --stats-only`), line for line.
+void hr__store_stats_print(const hr_store_stats *stats, hr_text *out);
+
+// --- streams: the owner's end ---
+#define HR_STREAM_SLOTS_MAX 4096
+typedef enum hr_descriptor_kind {
+    HR_DESCRIPTOR_BATCH = 0,
+    HR_DESCRIPTOR_EPOCH_END = 1
+} hr_descriptor_kind;
+typedef struct hr_descriptor {
+    uint32_t kind;
+    uint32_t epoch;
+    uint64_t step;       // batch number of this consumer in its epoch
+    hr_object_id object; // 0 for EPOCH_END
+    int64_t first_row;   // of the object's block
+    int64_t rows;
+    uint64_t row_index;  // of the first row, in the epoch's order over all ranks
+    uint64_t source_row; // for EPOCH_END: rows of the epoch
+} hr_descriptor;
+
+typedef struct hr_stream hr_stream; // one consumer; pushes are serialised by the caller
+HR_USE_RESULT hr_status hr__stream_open(hr_store *store, const hr_schema *schema, uint32_t slots,
+                                        uint64_t lease_bytes_max, hr_stream **out, hr_error *err);
+void hr__stream_close(
+    hr_stream *
+        *stream); // the consumer sees HR_CANCELLED if the stream was not finished; its leases stay
+                  // until its port closes or its process dies
+// Takes one reference to descriptor->object (the caller's) on success. HR_AGAIN: the ring is full. HR_END: the consumer is gone.
+HR_USE_RESULT hr_status hr__stream_push(hr_stream *stream, const hr_descriptor *descriptor,
+                                        hr_error *err);
+void hr__stream_finish(hr_stream *stream, hr_status status,
+                       const char *message); // HR_END, or the error that the consumer gets
+typedef struct hr_stream_state {
+    bool attached, gone;        // a port was opened; its process died or closed it
+    bool waiting;               // the consumer sleeps for the next descriptor
+    uint64_t waiting_since_ns;  // 0 when not
+    uint32_t undelivered;       // descriptors pushed and not taken
+    uint64_t undelivered_bytes; // bytes of rows they stand for
+    uint64_t delivered, delivered_rows, leased_bytes, copied_bytes;
+    uint32_t epoch;
+    uint64_t step; // after the last one delivered
+} hr_stream_state;
+void hr__stream_collect(
+    hr_stream *stream); // takes returned leases back; cheap; also done by push and by the doorbell
+void hr__stream_state(hr_stream *stream, hr_stream_state *out);
+// Takes undelivered descriptors back, newest first, until at most `keep` are left; calls `back` for each (its object
+// reference is the callee's then). The consumer is told to ask again from there: it finds the cut after what is left.
+void hr__stream_revoke(hr_stream *stream, uint32_t keep,
+                       void (*back)(void *context, const hr_descriptor *descriptor), void *context);
+// Called when the consumer took something, returned leases, waits, or is gone. Any thread, no locks held.
+void hr__stream_on_change(hr_stream *stream, void (*changed)(void *context), void *context);
+
+// --- ports: the consumer's end. Caller-serialised, release is thread-safe ---
+typedef struct hr_port hr_port;
+HR_USE_RESULT hr_status hr__port_open_local(hr_stream *stream, hr_port **out, hr_error *err);
+void hr__port_close(
+    hr_port **port); // leases must be released before, or are given back with it: views then dangle
+const hr_schema *hr__port_schema(const hr_port *port);
+typedef struct hr_lease {
+    hr_descriptor descriptor;
+    const uint8_t *span; // read-only
+    size_t span_bytes;
+    uint32_t slot; // internal
+} hr_lease;
+// HR_OK, HR_END (finished), HR_TIMEOUT, the stream's error, HR_CANCELLED when the owner is gone. EPOCH_END leases nothing.
+HR_USE_RESULT hr_status hr__port_next(hr_port *port, uint64_t timeout_ns, hr_lease *out,
+                                      hr_error *err);
+void hr__port_release(hr_port *port, const hr_lease *lease);
+uint64_t hr__port_leased_bytes(const hr_port *port);
+uint64_t hr__port_lease_bytes_max(const hr_port *port);
+void hr__port_count_copied(hr_port *port, uint64_t bytes);
+// The same bytes writable, copied on write, seen by nobody else; given back (and forgotten) with the lease.
+HR_USE_RESULT hr_status hr__port_private(hr_port *port, const hr_lease *lease, void **out,
+                                         hr_error *err);
+
+// --- other processes: the runtime's socket ---
+// The owner listens on $XDG_RUNTIME_DIR/headrace/PID.sock (with PID.lock, flock'ed: a dead runtime's files are removed by
+// whoever comes next), and on socket pairs it made for workers it starts. One service thread polls them all.
+typedef struct hr_service hr_service;
+typedef struct hr_peer hr_peer; // one connection
+typedef struct hr_service_handler {
+    // A message that is not the store's own, from a peer. type >= 64. Runs on the service thread: must not block.
+    void (*message)(void *context, hr_peer *peer, uint32_t type, const void *bytes, size_t count);
+    void (*gone)(void *context, hr_peer *peer); // its leases are back already
+    // The stats text for `headrace memory`; what = "stats-only", "", or "json".
+    void (*stats)(void *context, const char *what, hr_text *out);
+    void *context;
+} hr_service_handler;
+HR_USE_RESULT hr_status hr__service_open(hr_store *store, const hr_service_handler *handler,
+                                         hr_service **out, hr_error *err);
+void hr__service_close(hr_service **service);
+// A connected pair: the peer's fd is for a child process (pass its number in HEADRACE_ATTACH_FD), closed here afterwards.
+HR_USE_RESULT hr_status hr__service_pair(hr_service *service, void *tag, hr_peer **peer_out,
+                                         int *child_fd_out, hr_error *err);
+void *hr__peer_tag(const hr_peer *peer);
+// A stream that the peer may open by name.
+HR_USE_RESULT hr_status hr__peer_offer(hr_peer *peer, const char *name, hr_stream *stream,
+                                       hr_error *err);
+HR_USE_RESULT hr_status hr__peer_send(hr_peer *peer, uint32_t type, const void *bytes, size_t count,
+                                      hr_error *err); // never blocks
+void hr__peer_close(hr_service *service, hr_peer *peer);
+
+// The worker's side: one connection a process.
+typedef struct hr_client hr_client;
+HR_USE_RESULT hr_status hr__client_open_fd(int fd, hr_client **out, hr_error *err); // takes fd
+HR_USE_RESULT hr_status hr__client_open_pid(pid_t pid, hr_client **out, hr_error *err);
+void hr__client_close(hr_client **client);
+HR_USE_RESULT hr_status hr__client_port(hr_client *client, const char *stream_name, hr_port **out,
+                                        hr_error *err);
+HR_USE_RESULT hr_status hr__client_send(hr_client *client, uint32_t type, const void *bytes,
+                                        size_t count, hr_error *err);
+// The next message of the upper room; HR_TIMEOUT, HR_END when the runtime is gone.
+HR_USE_RESULT hr_status hr__client_receive(hr_client *client, uint64_t timeout_ns,
+                                           uint32_t *type_out, void *bytes, size_t room,
+                                           size_t *count_out, hr_error *err);
+HR_USE_RESULT hr_status hr__client_stats(hr_client *client, const char *what, hr_text *out,
+                                         hr_error *err);
+// Runtimes of this user that answer (pids), dead ones' files removed.
+HR_USE_RESULT hr_status hr__runtimes(pid_t *pids, size_t room, size_t *count_out, hr_error *err);
+
+#endif
