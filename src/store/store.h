@@ -4,7 +4,7 @@
 //   store    one memfd arena, sized by the budget, and the table of objects (spans) in it. Thread-safe.
 //   object   created -> (written by its creator) -> sealed -> dropped. Sealed objects are immutable.
 //   series   objects kept in plan order (a materialised dataset): these may spill; cursors tell what is needed next.
-//   stream   the seam: descriptors in order, from the runtime to one consumer, through a ring in shared memory.
+//   channel  the seam: descriptors in order, from the runtime to one consumer, through a ring in shared memory.
 //   port     the consumer's end of a stream, in this process or another: the only part that `feed` uses.
 //
 // Arena: a sparse memfd, mapped whole by the owner (read-write) and by readers (read-only). Extents come in size
@@ -18,6 +18,7 @@
 #include "base/ledger.h"
 #include "base/text.h"
 #include "block/block.h"
+#include <sys/types.h>
 
 typedef struct hr_store hr_store;
 typedef uint64_t hr_object_id; // index and generation; 0 is none
@@ -98,8 +99,8 @@ void hr__store_count_consumed(hr_store *store, uint64_t bytes);
 // The text of reference section 5 (`memory --stats-only`), line for line.
 void hr__store_stats_print(const hr_store_stats *stats, hr_text *out);
 
-// --- streams: the owner's end ---
-#define HR_STREAM_SLOTS_MAX 4096
+// --- channels: the owner's end ---
+#define HR_CHANNEL_SLOTS_MAX 4096
 typedef enum hr_descriptor_kind {
     HR_DESCRIPTOR_BATCH = 0,
     HR_DESCRIPTOR_EPOCH_END = 1
@@ -115,19 +116,19 @@ typedef struct hr_descriptor {
     uint64_t source_row; // for EPOCH_END: rows of the epoch
 } hr_descriptor;
 
-typedef struct hr_stream hr_stream; // one consumer; pushes are serialised by the caller
-HR_USE_RESULT hr_status hr__stream_open(hr_store *store, const hr_schema *schema, uint32_t slots,
-                                        uint64_t lease_bytes_max, hr_stream **out, hr_error *err);
-void hr__stream_close(
-    hr_stream *
+typedef struct hr_channel hr_channel; // one consumer; pushes are serialised by the caller
+HR_USE_RESULT hr_status hr__channel_open(hr_store *store, const hr_schema *schema, uint32_t slots,
+                                         uint64_t lease_bytes_max, hr_channel **out, hr_error *err);
+void hr__channel_close(
+    hr_channel *
         *stream); // the consumer sees HR_CANCELLED if the stream was not finished; its leases stay
                   // until its port closes or its process dies
 // Takes one reference to descriptor->object (the caller's) on success. HR_AGAIN: the ring is full. HR_END: the consumer is gone.
-HR_USE_RESULT hr_status hr__stream_push(hr_stream *stream, const hr_descriptor *descriptor,
-                                        hr_error *err);
-void hr__stream_finish(hr_stream *stream, hr_status status,
-                       const char *message); // HR_END, or the error that the consumer gets
-typedef struct hr_stream_state {
+HR_USE_RESULT hr_status hr__channel_push(hr_channel *stream, const hr_descriptor *descriptor,
+                                         hr_error *err);
+void hr__channel_finish(hr_channel *stream, hr_status status,
+                        const char *message); // HR_END, or the error that the consumer gets
+typedef struct hr_channel_state {
     bool attached, gone;        // a port was opened; its process died or closed it
     bool waiting;               // the consumer sleeps for the next descriptor
     uint64_t waiting_since_ns;  // 0 when not
@@ -136,20 +137,21 @@ typedef struct hr_stream_state {
     uint64_t delivered, delivered_rows, leased_bytes, copied_bytes;
     uint32_t epoch;
     uint64_t step; // after the last one delivered
-} hr_stream_state;
-void hr__stream_collect(
-    hr_stream *stream); // takes returned leases back; cheap; also done by push and by the doorbell
-void hr__stream_state(hr_stream *stream, hr_stream_state *out);
+} hr_channel_state;
+void hr__channel_collect(
+    hr_channel *stream); // takes returned leases back; cheap; also done by push and by the doorbell
+void hr__channel_state(hr_channel *stream, hr_channel_state *out);
 // Takes undelivered descriptors back, newest first, until at most `keep` are left; calls `back` for each (its object
 // reference is the callee's then). The consumer is told to ask again from there: it finds the cut after what is left.
-void hr__stream_revoke(hr_stream *stream, uint32_t keep,
-                       void (*back)(void *context, const hr_descriptor *descriptor), void *context);
+void hr__channel_revoke(hr_channel *stream, uint32_t keep,
+                        void (*back)(void *context, const hr_descriptor *descriptor),
+                        void *context);
 // Called when the consumer took something, returned leases, waits, or is gone. Any thread, no locks held.
-void hr__stream_on_change(hr_stream *stream, void (*changed)(void *context), void *context);
+void hr__channel_on_change(hr_channel *stream, void (*changed)(void *context), void *context);
 
 // --- ports: the consumer's end. Caller-serialised, release is thread-safe ---
 typedef struct hr_port hr_port;
-HR_USE_RESULT hr_status hr__port_open_local(hr_stream *stream, hr_port **out, hr_error *err);
+HR_USE_RESULT hr_status hr__port_open_local(hr_channel *stream, hr_port **out, hr_error *err);
 void hr__port_close(
     hr_port **port); // leases must be released before, or are given back with it: views then dangle
 const hr_schema *hr__port_schema(const hr_port *port);
@@ -191,7 +193,7 @@ HR_USE_RESULT hr_status hr__service_pair(hr_service *service, void *tag, hr_peer
                                          int *child_fd_out, hr_error *err);
 void *hr__peer_tag(const hr_peer *peer);
 // A stream that the peer may open by name.
-HR_USE_RESULT hr_status hr__peer_offer(hr_peer *peer, const char *name, hr_stream *stream,
+HR_USE_RESULT hr_status hr__peer_offer(hr_peer *peer, const char *name, hr_channel *stream,
                                        hr_error *err);
 HR_USE_RESULT hr_status hr__peer_send(hr_peer *peer, uint32_t type, const void *bytes, size_t count,
                                       hr_error *err); // never blocks
