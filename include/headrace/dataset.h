@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * Datasets: lazy plans over rows. Nothing is read before a result is asked for, save what a schema needs (one footer).
+ *
+ * A dataset is immutable and reference-counted: it may be shared between threads. Every operation returns a new
+ * reference in *out and borrows its inputs. Rows have an order: that of the files by name, and in a file as it stands.
+ */
+#ifndef HEADRACE_DATASET_H
+#define HEADRACE_DATASET_H
+
+#include <headrace/block.h>
+#include <headrace/expr.h>
+#include <headrace/runtime.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct hr_dataset hr_dataset;
+
+/* --- sources --- */
+
+typedef enum hr_lists { HR_LISTS_AUTO = 0, HR_LISTS_RAGGED = 1 } hr_lists;
+
+typedef struct hr_read_options {
+    size_t size;
+    const char *const *columns; /**< NULL-ended names to read; NULL: all that can be read */
+    bool verify_checksums;      /**< check page CRCs where the file has them */
+    hr_lists lists; /**< AUTO: lists of numbers of one length are tensors. RAGGED: always lists */
+    const char *const *paths; /**< further paths, NULL-ended, after the one of the call */
+} hr_read_options;
+#define HR_READ_OPTIONS_INIT                                                                       \
+    {                                                                                              \
+        sizeof(hr_read_options), NULL, false, HR_LISTS_AUTO, NULL                                  \
+    }
+
+/** Parquet files: a file, a glob or a folder (recursively). One footer is read now, the others as they are needed. NOT_FOUND: no file;
+ *  CORRUPT, UNSUPPORTED: name the file and the place. A later file of another schema is INVALID when it is reached: names file and column. */
+HR_API HR_USE_RESULT hr_status hr_read_parquet(hr_runtime *runtime, const char *path,
+                                               const hr_read_options *options, hr_dataset **out,
+                                               hr_error *err);
+/** Rows {id: i} for i in [0, rows), int64, in blocks as Ray cut them: max(1, rows / blocks) rows each. blocks 0: 200. */
+HR_API HR_USE_RESULT hr_status hr_range(hr_runtime *runtime, int64_t rows, int64_t blocks,
+                                        hr_dataset **out, hr_error *err);
+/** Rows of one int64 tensor column "data" of `shape`, row i filled with i. */
+HR_API HR_USE_RESULT hr_status hr_range_tensor(hr_runtime *runtime, int64_t rows,
+                                               const int64_t *shape, int32_t ndim, int64_t blocks,
+                                               hr_dataset **out, hr_error *err);
+/** Blocks in memory, all of one schema. Refs them. */
+HR_API HR_USE_RESULT hr_status hr_from_blocks(hr_runtime *runtime, hr_block *const *blocks,
+                                              int32_t count, const hr_schema *schema,
+                                              hr_dataset **out, hr_error *err);
+/** Reads an Arrow stream to its end, no copy. Takes the stream, also on failure. */
+HR_API HR_USE_RESULT hr_status hr_from_arrow(hr_runtime *runtime, struct ArrowArrayStream *stream,
+                                             hr_dataset **out, hr_error *err);
+/** Anything the command line calls SOURCE: a path, glob or folder of Parquet files, "range:ROWS[,blocks=N]" or
+ *  "range_tensor:ROWSxAxBxC[,blocks=N]". */
+HR_API HR_USE_RESULT hr_status hr_open_source(hr_runtime *runtime, const char *source,
+                                              const hr_read_options *options, hr_dataset **out,
+                                              hr_error *err);
+
+/* --- row by row: these fuse with the read and with each other --- */
+
+/** Assignments in order, as "x = (x - 3) / 2; y = log1p(x)". A new name is appended, an old one replaced. */
+HR_API HR_USE_RESULT hr_status hr_dataset_map(const hr_dataset *dataset, const char *assignments,
+                                              hr_dataset **out, hr_error *err);
+/** One assignment from a tree. */
+HR_API HR_USE_RESULT hr_status hr_dataset_assign(const hr_dataset *dataset, const char *name,
+                                                 const hr_expr *expr, hr_dataset **out,
+                                                 hr_error *err);
+/** Keeps the rows for which the predicate is true (null counts as false). */
+HR_API HR_USE_RESULT hr_status hr_dataset_filter(const hr_dataset *dataset, const char *predicate,
+                                                 hr_dataset **out, hr_error *err);
+HR_API HR_USE_RESULT hr_status hr_dataset_filter_expr(const hr_dataset *dataset,
+                                                      const hr_expr *predicate, hr_dataset **out,
+                                                      hr_error *err);
+/** names: NULL-ended. NOT_FOUND names the column and lists those there are. */
+HR_API HR_USE_RESULT hr_status hr_dataset_select(const hr_dataset *dataset,
+                                                 const char *const *names, hr_dataset **out,
+                                                 hr_error *err);
+HR_API HR_USE_RESULT hr_status hr_dataset_drop(const hr_dataset *dataset, const char *const *names,
+                                               hr_dataset **out, hr_error *err);
+HR_API HR_USE_RESULT hr_status hr_dataset_rename(const hr_dataset *dataset, const char *from,
+                                                 const char *to, hr_dataset **out, hr_error *err);
+
+/** What a null becomes in a tensor. */
+typedef enum hr_nulls { HR_NULLS_ERROR = 0, HR_NULLS_NAN = 1, HR_NULLS_VALUE = 2 } hr_nulls;
+typedef struct hr_pack_options {
+    size_t size;
+    hr_type_id
+        type; /**< of the tensor: FLOAT32 (default), FLOAT64, or the integer type that all columns have */
+    hr_nulls nulls;
+    double null_value; /**< with HR_NULLS_VALUE */
+    bool keep;         /**< the columns also stay as they are */
+} hr_pack_options;
+#define HR_PACK_OPTIONS_INIT                                                                       \
+    {                                                                                              \
+        sizeof(hr_pack_options), HR_TYPE_NULL, HR_NULLS_ERROR, 0.0, false                          \
+    }
+/** Number columns and tensors side by side as one tensor column, [rows, values], row-major. */
+HR_API HR_USE_RESULT hr_status hr_dataset_pack(const hr_dataset *dataset, const char *const *names,
+                                               const char *as, const hr_pack_options *options,
+                                               hr_dataset **out, hr_error *err);
+
+/* --- functions of the user --- */
+
+/** Turns one block into another (any row count, one schema throughout). Called from several threads at once; `in` is borrowed, *out a
+ *  reference. A failure is returned to whoever pulls the rows, with the row range put before its message. */
+typedef hr_status (*hr_block_function)(void *context, const hr_block *in, hr_block **out,
+                                       hr_error *err);
+
+typedef struct hr_function_options {
+    size_t size;
+    const char *name; /**< for explain and statistics */
+    const hr_schema *
+        schema; /**< of what it returns; NULL: found by running it on the first rows when first needed */
+    int64_t batch_rows; /**< rows a call, cut from each fragment's start; 0: blocks as they come */
+    void (*release)(
+        void *context); /**< called once when nobody can call the function any more; may be NULL */
+} hr_function_options;
+#define HR_FUNCTION_OPTIONS_INIT                                                                   \
+    {                                                                                              \
+        sizeof(hr_function_options), NULL, NULL, 0, NULL                                           \
+    }
+HR_API HR_USE_RESULT hr_status hr_dataset_map_blocks(const hr_dataset *dataset,
+                                                     hr_block_function function, void *context,
+                                                     const hr_function_options *options,
+                                                     hr_dataset **out, hr_error *err);
+
+/** A function that runs in processes of its own: each is started as argv with a connection in HEADRACE_FUNCTION_FD and gets `payload`
+ *  first; then blocks in, blocks out (hr_function_serve is its side). */
+typedef struct hr_process_options {
+    size_t size;
+    const char *const *argv; /**< NULL-ended */
+    const void *payload;     /**< copied */
+    size_t payload_bytes;
+    int64_t processes; /**< at most; 0: as many as threads */
+    const char *name;
+    int64_t batch_rows; /**< as hr_function_options */
+    const hr_schema *schema;
+} hr_process_options;
+#define HR_PROCESS_OPTIONS_INIT                                                                    \
+    {                                                                                              \
+        sizeof(hr_process_options), NULL, NULL, 0, 0, NULL, 0, NULL                                \
+    }
+HR_API HR_USE_RESULT hr_status hr_dataset_map_process(const hr_dataset *dataset,
+                                                      const hr_process_options *options,
+                                                      hr_dataset **out, hr_error *err);
+/** The process's side of it: receives the payload (`begin`), then calls `function` for each block until the runtime hangs up. A failure of
+ *  `function` carries err->message and, from *details, up to 64 KiB of bytes (a pickled exception) to the runtime's side. Returns HR_END. */
+typedef struct hr_function_server {
+    hr_status (*begin)(void *context, const void *payload, size_t bytes, hr_error *err);
+    hr_status (*function)(void *context, const hr_block *in, hr_block **out, const void **details,
+                          size_t *details_bytes, hr_error *err);
+    void *context;
+} hr_function_server;
+HR_API HR_USE_RESULT hr_status hr_function_serve(const hr_function_server *server, hr_error *err);
+/** The details of the last HR_USER failure that this thread was given (borrowed until its next call); NULL when there are none. */
+HR_API const void *hr_user_error_details(size_t *bytes_out);
+
+/* --- whole datasets --- */
+
+/** The first `rows` rows. Nothing behind them is read. */
+HR_API HR_USE_RESULT hr_status hr_dataset_limit(const hr_dataset *dataset, int64_t rows,
+                                                hr_dataset **out, hr_error *err);
+/** One after the other; equal schemas. */
+HR_API HR_USE_RESULT hr_status hr_dataset_union(const hr_dataset *const *datasets, int32_t count,
+                                                hr_dataset **out, hr_error *err);
+/** The same rows in `blocks` blocks of nearly equal row counts, in order. */
+HR_API HR_USE_RESULT hr_status hr_dataset_repartition(const hr_dataset *dataset, int64_t blocks,
+                                                      hr_dataset **out, hr_error *err);
+/** Part `index` of `count` contiguous parts: by blocks, or (equal) of exactly rows / count rows each, the rest dropped. */
+HR_API HR_USE_RESULT hr_status hr_dataset_split(const hr_dataset *dataset, int32_t count,
+                                                int32_t index, bool equal, hr_dataset **out,
+                                                hr_error *err);
+/** Blocks in an order that depends on the seed and the epoch alone. */
+HR_API HR_USE_RESULT hr_status hr_dataset_randomize_block_order(const hr_dataset *dataset,
+                                                                uint64_t seed, hr_dataset **out,
+                                                                hr_error *err);
+/** Runs the plan now and keeps its blocks in the store, spilled beyond the budget. The result reads from there. */
+HR_API HR_USE_RESULT hr_status hr_dataset_materialize(const hr_dataset *dataset, hr_dataset **out,
+                                                      hr_error *err);
+
+HR_API hr_dataset *hr_dataset_ref(const hr_dataset *dataset);
+HR_API void hr_dataset_unref(hr_dataset **dataset);
+
+/* --- questions --- */
+
+/** Borrowed from the dataset. May run a function of the user on the first rows. */
+HR_API HR_USE_RESULT hr_status hr_dataset_schema(const hr_dataset *dataset, const hr_schema **out,
+                                                 hr_error *err);
+/** From footers where that suffices, else by running the plan. */
+HR_API HR_USE_RESULT hr_status hr_dataset_count(const hr_dataset *dataset, int64_t *rows_out,
+                                                hr_error *err);
+/** Blocks: fragments of the source, or what repartition, materialize made. */
+HR_API HR_USE_RESULT hr_status hr_dataset_num_blocks(const hr_dataset *dataset, int64_t *blocks_out,
+                                                     hr_error *err);
+/** Exact for materialised data; else what the source's metadata says its decoded values take. */
+HR_API HR_USE_RESULT hr_status hr_dataset_size_bytes(const hr_dataset *dataset, int64_t *bytes_out,
+                                                     hr_error *err);
+/** Whether it reads from the store. */
+HR_API bool hr_dataset_is_materialized(const hr_dataset *dataset);
+/** The plan as it will run: what is fused, pushed down, run in C or in processes. Freed with hr_text_free. */
+HR_API HR_USE_RESULT hr_status hr_dataset_explain(const hr_dataset *dataset, char **out,
+                                                  hr_error *err);
+/** Statistics of its stages as the guide prints them; of a stage that has not run yet it says so. json: one object. Freed with hr_text_free. */
+HR_API HR_USE_RESULT hr_status hr_dataset_stats(const hr_dataset *dataset, bool json, char **out,
+                                                hr_error *err);
+
+/* --- results --- */
+
+/** The first `rows` rows (fewer at the end) as one block on the heap. */
+HR_API HR_USE_RESULT hr_status hr_dataset_take(const hr_dataset *dataset, int64_t rows,
+                                               hr_block **out, hr_error *err);
+/** Everything, as an Arrow stream that runs the plan as it is pulled; holds a reference. */
+HR_API HR_USE_RESULT hr_status hr_dataset_export(const hr_dataset *dataset,
+                                                 struct ArrowArrayStream *out, hr_error *err);
+
+typedef struct hr_write_options {
+    size_t size;
+    const char *codec;      /**< "zstd" (default) or "none" */
+    int64_t row_group_rows; /**< default 122,880 */
+    int64_t file_rows;      /**< rows a file at most; 0: one file a block */
+    int64_t *rows_out;      /**< rows written, when not NULL */
+} hr_write_options;
+#define HR_WRITE_OPTIONS_INIT                                                                      \
+    {                                                                                              \
+        sizeof(hr_write_options), NULL, 0, 0, NULL                                                 \
+    }
+/** Parquet files part-00000.parquet and so on in `folder`, which is made. Each appears when it is whole. INVALID: the folder has such files. */
+HR_API HR_USE_RESULT hr_status hr_dataset_write_parquet(const hr_dataset *dataset,
+                                                        const char *folder,
+                                                        const hr_write_options *options,
+                                                        hr_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
