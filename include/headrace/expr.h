@@ -48,10 +48,10 @@ HR_API hr_expr *hr_expr_ref(const hr_expr *expr);
 HR_API void hr_expr_unref(hr_expr **expr);
 /** The text form; parsing it gives the same tree. Cut where it is too long. Returns buffer. */
 HR_API const char *hr_expr_print(const hr_expr *expr, char *buffer, size_t room);
-/** The type it has over a schema. INVALID names the column or function and what it was given. *out is borrowed from
- *  static memory or from `schema`. */
+/** The type it has over a schema. INVALID names the column or function and what it was given. What *out points to
+ *  (item, timezone) is borrowed from static memory or from `schema`. */
 HR_API HR_USE_RESULT hr_status hr_expr_type(const hr_expr *expr, const hr_schema *schema,
-                                            const hr_type **out, hr_error *err);
+                                            hr_type *out, hr_error *err);
 
 #ifdef __cplusplus
 }

@@ -70,7 +70,7 @@ int32_t hr__program_passthrough(const hr_program *program, int32_t index);
 // later); or -1. Two outputs never get the same column.
 int32_t hr__program_in_place(const hr_program *program, int32_t index);
 // Conjuncts `source column <op> literal` of the predicate, for pruning by statistics.
-typedef enum hr_compare {
+typedef enum hr_relation {
     HR_EQ,
     HR_NE,
     HR_LT,
@@ -79,7 +79,7 @@ typedef enum hr_compare {
     HR_GE,
     HR_IS_NULL,
     HR_IS_NOT_NULL
-} hr_compare; // same order as format's hr_compare_op
+} hr_relation; // same order as format's hr_compare_op
 typedef struct hr_literal {
     hr_type_id id; /* BOOL, INT64, FLOAT64, STRING */
     int64_t i;
@@ -88,7 +88,7 @@ typedef struct hr_literal {
 } hr_literal;
 typedef struct hr_conjunct {
     int32_t column;
-    hr_compare compare;
+    hr_relation compare;
     hr_literal literal;
 } hr_conjunct;
 int32_t hr__program_conjuncts(const hr_program *program, const hr_conjunct **out);
