@@ -17,6 +17,8 @@
 #define HR_FALLTHROUGH __attribute__((fallthrough))
 #define HR_PREFETCH(p) __builtin_prefetch(p)
 #define HR_NORETURN    _Noreturn
+// Code that runs where no sanitizer can follow (between clone and exec).
+#define HR_UNSANITIZED __attribute__((no_sanitize("address", "thread", "undefined"), noinline))
 
 #define HR_COUNTOF(a) (sizeof(a) / sizeof((a)[0]))
 #define HR_MIN(a, b)  ((a) < (b) ? (a) : (b))

@@ -29,7 +29,7 @@ void hr__ledger_force_charge(hr_ledger *ledger, hr_ledger_kind kind,
                              uint64_t bytes); // memory that exists already
 void hr__ledger_uncharge(hr_ledger *ledger, hr_ledger_kind kind, uint64_t bytes);
 
-// Recycled scratch memory, charged as SCRATCH: a small cache of warm buffers by power of two. Thread-safe.
+// Recycled scratch memory, charged as SCRATCH: a cache of warm buffers by quarters of a power of two. Thread-safe.
 // Scratch is taken and given back thousands of times a second, so freed buffers stay charged and warm up to
 // keep_bytes_max, and are freed beyond it.
 typedef struct hr_scratch hr_scratch;

@@ -62,6 +62,7 @@ HR_USE_RESULT hr_status hr__socket_connect(const char *path, int *fd_out, hr_err
 HR_USE_RESULT hr_status hr__socket_accept(int listener, int *fd_out, uint32_t *uid_out,
                                           pid_t *pid_out, hr_error *err);
 HR_USE_RESULT hr_status hr__socket_pair(int fds_out[2], hr_error *err);
+// CANCELLED: the peer is gone. TIMEOUT: it has read nothing for 10 seconds.
 HR_USE_RESULT hr_status hr__socket_send(int fd, const void *bytes, size_t count, const int *fds,
                                         int fd_count, hr_error *err);
 // HR_END: the peer is gone. *fd_count_inout: room in, received out.
@@ -79,9 +80,11 @@ typedef struct hr_spawn {
     const char *const *argv; // argv[0] is the program (a path, or found on PATH)
     const char *const
         *env;            // "NAME=value" rows added to (or replacing) ours, NULL-ended; may be NULL
-    const int *keep_fds; // descriptors that the child keeps, under the same numbers
+    const int *keep_fds; // descriptors that the child keeps, under the same numbers, beside 0, 1, 2
     int keep_fd_count;
-    bool die_with_parent; // PDEATHSIG SIGKILL; the child also checks that the parent still lives
+    // PDEATHSIG SIGKILL; the child also checks that the parent still lives. Linux sends the signal when the THREAD
+    // that spawned ends: call from one that outlives the child.
+    bool die_with_parent;
 } hr_spawn;
 HR_USE_RESULT hr_status hr__spawn(const hr_spawn *spawn, pid_t *pid_out,
                                   hr_error *err); // never a bare fork

@@ -9,6 +9,10 @@
 typedef struct hr_mutex {
     pthread_mutex_t inner;
 } hr_mutex;
+#define HR_MUTEX_INIT                                                                              \
+    {                                                                                              \
+        PTHREAD_MUTEX_INITIALIZER                                                                  \
+    } // for a static one
 typedef struct hr_cond {
     pthread_cond_t inner;
 } hr_cond; // waits by the monotonic clock

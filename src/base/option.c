@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: Apache-2.0
+// Options by table: from a caller's struct, from the environment, from text, and back to text for people.
+//
+// A field that is zero was left alone: it takes the value of HEADRACE_NAME when that is set, else its default. Bounds
+// are checked after that, once, for all three origins, and every message names the option as the caller knows it.
+#include "base/option.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NAME_BYTES_MAX 64
+
+const char *hr__env(const char *name)
+{
+    const char *value = secure_getenv(name);
+    return value && *value ? value : NULL;
+}
+
+static void *field(const hr_option_row *row, void *options)
+{
+    return (char *)options + row->offset;
+}
+
+static bool is_zero(const hr_option_row *row, void *options)
+{
+    switch (row->type) {
+    case HR_OPTION_INT:
+    case HR_OPTION_BYTES:
+        return *(int64_t *)field(row, options) == 0;
+    case HR_OPTION_SECONDS:
+        return *(double *)field(row, options) == 0;
+    case HR_OPTION_BOOL:
+        return *(uint8_t *)field(row, options) == 0;
+    case HR_OPTION_TEXT:
+        return *(const char **)field(row, options) == NULL;
+    case HR_OPTION_CHOICE:
+        return *(int *)field(row, options) == 0;
+    }
+    return false;
+}
+
+static size_t choice_count(const hr_option_row *row)
+{
+    size_t count = 0;
+    while (row->choices && row->choices[count])
+        count++;
+    return count;
+}
+
+static void list_choices(const hr_option_row *row, char *out, size_t room)
+{
+    size_t used = 0;
+    out[0] = 0;
+    for (size_t i = 0; row->choices && row->choices[i] && used < room; i++) {
+        int bytes = snprintf(out + used, room - used, "%s%s", i ? ", " : "", row->choices[i]);
+        used += bytes > 0 ? (size_t)bytes : 0;
+    }
+}
+
+static hr_status out_of_bounds(const hr_option_row *row, const char *found, hr_error *err)
+{
+    if (row->type == HR_OPTION_SECONDS)
+        return HR_FAIL(err, HR_INVALID, "option '%s' is %s: allowed are %g to %g seconds",
+                       row->name, found, row->min, row->max);
+    return HR_FAIL(err, HR_INVALID, "option '%s' is %s: allowed are %.0f to %.0f%s", row->name,
+                   found, row->min, row->max, row->type == HR_OPTION_BYTES ? " bytes" : "");
+}
+
+// Rows whose min and max are both zero have no bounds.
+static hr_status check_bounds(const hr_option_row *row, void *options, hr_error *err)
+{
+    bool bounded = row->min != 0 || row->max != 0;
+    char found[64];
+    if (row->type == HR_OPTION_INT || row->type == HR_OPTION_BYTES) {
+        int64_t value = *(int64_t *)field(row, options);
+        if (!bounded || ((double)value >= row->min && (double)value <= row->max))
+            return HR_OK;
+        snprintf(found, sizeof found, "%" PRId64, value);
+        return out_of_bounds(row, found, err);
+    }
+    if (row->type == HR_OPTION_SECONDS) {
+        double value = *(double *)field(row, options);
+        if (!isnan(value) && (!bounded || (value >= row->min && value <= row->max)))
+            return HR_OK;
+        snprintf(found, sizeof found, "%g", value);
+        return out_of_bounds(row, found, err);
+    }
+    if (row->type == HR_OPTION_CHOICE) {
+        int value = *(int *)field(row, options);
+        char choices[256];
+        if (value >= 0 && (size_t)value < choice_count(row))
+            return HR_OK;
+        list_choices(row, choices, sizeof choices);
+        return HR_FAIL(err, HR_INVALID, "option '%s' is %d: allowed are %s, numbered from 0",
+                       row->name, value, choices);
+    }
+    if (row->type == HR_OPTION_BOOL && *(uint8_t *)field(row, options) > 1)
+        return HR_FAIL(err, HR_INVALID, "option '%s' is %u: allowed are 0 and 1", row->name,
+                       *(uint8_t *)field(row, options));
+    return HR_OK;
+}
+
+static hr_status not_a(const hr_option_row *row, const char *value, const char *what, hr_error *err)
+{
+    return HR_FAIL(err, HR_INVALID, "option '%s' is '%.64s': expected %s", row->name, value, what);
+}
+
+static hr_status parse_int(const hr_option_row *row, const char *value, void *to, hr_error *err)
+{
+    char *end = NULL;
+    errno = 0;
+    long long parsed = strtoll(value, &end, 10);
+    if (end == value || *end || errno)
+        return not_a(row, value, "a whole number", err);
+    *(int64_t *)to = parsed;
+    return HR_OK;
+}
+
+static hr_status parse_seconds(const hr_option_row *row, const char *value, void *to, hr_error *err)
+{
+    char *end = NULL;
+    double parsed = strtod(value, &end), scale = 1;
+    if (end != value && strcmp(end, "ms") == 0)
+        scale = 1e-3;
+    else if (end == value || (*end && strcmp(end, "s") != 0) || !isfinite(parsed))
+        return not_a(row, value, "seconds, as in 2.5 or 250ms", err);
+    *(double *)to = parsed * scale;
+    return HR_OK;
+}
+
+static hr_status parse_bool(const hr_option_row *row, const char *value, void *to, hr_error *err)
+{
+    static const char *const words[] = {"0", "1", "false", "true", "no", "yes", "off", "on"};
+    for (size_t i = 0; i < HR_COUNTOF(words); i++) {
+        if (strcmp(value, words[i]) == 0) {
+            *(bool *)to = i % 2;
+            return HR_OK;
+        }
+    }
+    return not_a(row, value, "true or false", err);
+}
+
+static hr_status parse_choice(const hr_option_row *row, const char *value, void *to, hr_error *err)
+{
+    char choices[256];
+    for (int i = 0; row->choices && row->choices[i]; i++) {
+        if (strcmp(value, row->choices[i]) == 0) {
+            *(int *)to = i;
+            return HR_OK;
+        }
+    }
+    list_choices(row, choices, sizeof choices);
+    return not_a(row, value, choices, err);
+}
+
+static hr_status parse_row(const hr_option_row *row, const char *value, void *options,
+                           hr_error *err)
+{
+    void *to = field(row, options);
+    uint64_t bytes;
+    switch (row->type) {
+    case HR_OPTION_INT:
+        return parse_int(row, value, to, err);
+    case HR_OPTION_BYTES:
+        // A named value such as -1 is a number, not a size.
+        if (*value == '-')
+            return parse_int(row, value, to, err);
+        hr_status status = hr__parse_bytes(value, &bytes, err);
+        if (status != HR_OK) {
+            hr__error_context(err, "option '%s'", row->name);
+            return status;
+        }
+        *(int64_t *)to = (int64_t)bytes;
+        return HR_OK;
+    case HR_OPTION_SECONDS:
+        return parse_seconds(row, value, to, err);
+    case HR_OPTION_BOOL:
+        return parse_bool(row, value, to, err);
+    case HR_OPTION_TEXT:
+        *(const char **)to = value;
+        return HR_OK;
+    case HR_OPTION_CHOICE:
+        return parse_choice(row, value, to, err);
+    }
+    return HR_FAIL(err, HR_INVALID, "option '%s' has no type", row->name);
+}
+
+static void apply_default(const hr_option_row *row, void *options)
+{
+    if (row->type == HR_OPTION_INT || row->type == HR_OPTION_BYTES)
+        *(int64_t *)field(row, options) = (int64_t)row->default_value;
+    else if (row->type == HR_OPTION_SECONDS)
+        *(double *)field(row, options) = row->default_value;
+}
+
+static hr_status fill(const hr_option_row *row, void *options, hr_error *err)
+{
+    char name[NAME_BYTES_MAX + 16];
+    snprintf(name, sizeof name, "HEADRACE_%.*s", NAME_BYTES_MAX, row->name);
+    for (char *c = name; *c; c++) {
+        if (*c >= 'a' && *c <= 'z')
+            *c = (char)(*c - 'a' + 'A');
+    }
+    const char *value = hr__env(name);
+    if (!value) {
+        apply_default(row, options);
+        return HR_OK;
+    }
+    hr_status status = parse_row(row, value, options, err);
+    if (status != HR_OK)
+        hr__error_context(err, "environment variable %s", name);
+    else if (is_zero(row, options))
+        apply_default(row, options);
+    return status;
+}
+
+// Copies what the caller's struct has and we know; a longer struct may only have zeros behind that.
+static hr_status copy_in(const hr_option_table *table, const void *from, void *to, hr_error *err)
+{
+    size_t size;
+    memset(to, 0, table->struct_bytes);
+    if (!from)
+        return HR_OK;
+    memcpy(&size, from, sizeof size);
+    if (size < sizeof size)
+        return HR_FAIL(err, HR_INVALID,
+                       "%s options: their size is %zu: make them with the _INIT macro", table->name,
+                       size);
+    for (size_t at = table->struct_bytes; at < size; at++) {
+        if (((const uint8_t *)from)[at])
+            return HR_FAIL(err, HR_UNSUPPORTED,
+                           "%s options: byte %zu is set, this release knows %zu: the program was "
+                           "built for a newer headrace than %s",
+                           table->name, at, table->struct_bytes, hr_version());
+    }
+    memcpy(to, from, HR_MIN(size, table->struct_bytes));
+    return HR_OK;
+}
+
+hr_status hr__options_resolve(const hr_option_table *table, const void *from, void *to,
+                              hr_error *err)
+{
+    HR_TRY(copy_in(table, from, to, err));
+    memcpy(to, &table->struct_bytes, sizeof table->struct_bytes);
+    for (size_t i = 0; i < table->row_count; i++) {
+        const hr_option_row *row = &table->rows[i];
+        if (is_zero(row, to))
+            HR_TRY(fill(row, to, err));
+        HR_TRY(check_bounds(row, to, err));
+    }
+    return HR_OK;
+}
+
+// The command line writes batch-rows, the struct batch_rows.
+static bool same_name(const char *a, const char *b)
+{
+    for (; *a && *b; a++, b++) {
+        if (*a != *b && !(*a == '_' && *b == '-'))
+            return false;
+    }
+    return *a == *b;
+}
+
+hr_status hr__option_parse(const hr_option_table *table, const char *name, const char *value,
+                           void *to, hr_error *err)
+{
+    for (size_t i = 0; i < table->row_count; i++) {
+        const hr_option_row *row = &table->rows[i];
+        if (!same_name(row->name, name))
+            continue;
+        HR_TRY(parse_row(row, value, to, err));
+        return is_zero(row, to) ? HR_OK : check_bounds(row, to, err);
+    }
+    char known[512];
+    size_t used = 0;
+    known[0] = 0;
+    for (size_t i = 0; i < table->row_count && used < sizeof known; i++) {
+        int bytes =
+            snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", table->rows[i].name);
+        used += bytes > 0 ? (size_t)bytes : 0;
+    }
+    return HR_FAIL(err, HR_INVALID, "no option '%.64s' in %s: there are %s", name, table->name,
+                   known);
+}
+
+static void print_value(const hr_option_row *row, double value, hr_text *out)
+{
+    char bytes[32];
+    if (row->type == HR_OPTION_BYTES && value >= 0 && value < 9e18)
+        hr__text_add(out, "%s", hr__format_bytes((uint64_t)value, bytes));
+    else
+        hr__text_double(out, value);
+}
+
+void hr__options_print(const hr_option_table *table, hr_text *out)
+{
+    static const char *const types[] = {"integer", "bytes", "seconds", "bool", "text", "choice"};
+    hr__text_add(out, "%s\n", table->name);
+    for (size_t i = 0; i < table->row_count; i++) {
+        const hr_option_row *row = &table->rows[i];
+        char choices[256];
+        hr__text_add(out, "  %-24s %-8s %s", row->name, types[row->type], row->help);
+        bool number = row->type <= HR_OPTION_SECONDS;
+        if (number && row->default_value != 0) {
+            hr__text_add(out, " Default ");
+            print_value(row, row->default_value, out);
+            hr__text_char(out, '.');
+        }
+        if (number && (row->min != 0 || row->max != 0)) {
+            hr__text_add(out, " From ");
+            print_value(row, row->min, out);
+            hr__text_add(out, " to ");
+            print_value(row, row->max, out);
+            hr__text_char(out, '.');
+        }
+        if (row->type == HR_OPTION_CHOICE) {
+            list_choices(row, choices, sizeof choices);
+            hr__text_add(out, " One of %s.", choices);
+        }
+        hr__text_char(out, '\n');
+    }
+}
