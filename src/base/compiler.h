@@ -3,6 +3,7 @@
 #ifndef HR_BASE_COMPILER_H
 #define HR_BASE_COMPILER_H
 
+#include <assert.h> // for static_assert; assert itself is not used: HR_ASSERT
 #include <stdalign.h>
 #include <stdbool.h>
 #include <stddef.h>
