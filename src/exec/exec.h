@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// The room's door: the runtime as one handle, its pools, and flows: ordered parallel maps with back-pressure.
+//
+// A flow takes pieces of work one by one in plan order, works on several at once, and gives results on in the order taken. Its
+// window (slots and bytes) bounds how far it runs ahead. Pool threads serve all flows of a runtime, those nearest to a
+// consumer first, so that what is begun is finished before more is begun. A callback that cannot go on returns HR_AGAIN
+// and is called again after a kick (hr__flow_kick, or anything that frees memory). Nothing here knows formats or rows.
+#ifndef HR_EXEC_EXEC_H
+#define HR_EXEC_EXEC_H
+
+#include "base/ledger.h"
+#include "base/stats.h"
+#include "store/store.h"
+#include <headrace/runtime.h>
+
+// --- the runtime's parts (borrowed) ---
+HR_USE_RESULT hr_status
+hr__runtime_check(const hr_runtime *runtime,
+                  hr_error *err); // DENIED in a child after fork, CANCELLED once interrupted
+hr_store *hr__runtime_store(hr_runtime *runtime);
+hr_ledger *hr__runtime_ledger(hr_runtime *runtime);
+hr_scratch *hr__runtime_scratch(hr_runtime *runtime);
+uint64_t hr__runtime_budget_bytes(const hr_runtime *runtime);
+uint64_t hr__runtime_arena_bytes(const hr_runtime *runtime); // three quarters of it
+hr_runtime *hr__runtime_ref(
+    hr_runtime *runtime); // what is made from a runtime keeps it; the last one out frees it
+void hr__runtime_unref(hr_runtime **runtime);
+bool hr__runtime_interrupted(const hr_runtime *runtime);
+// The service thread and its socket: started at first need (also by opening, when the folder can be had).
+HR_USE_RESULT hr_status hr__runtime_service(hr_runtime *runtime, hr_service **out, hr_error *err);
+// Who gets messages of peers that carry this tag (hr__service_pair); the tag must outlive the peer.
+typedef struct hr_peer_owner {
+    void (*message)(struct hr_peer_owner *owner, hr_peer *peer, uint32_t type, const void *bytes,
+                    size_t count); // service thread; must not block
+    void (*gone)(struct hr_peer_owner *owner, hr_peer *peer);
+} hr_peer_owner;
+// Samples anonymous memory of this process and the given ones every 20 ms while open, and the arena's pages.
+typedef struct hr_memory_sampler hr_memory_sampler;
+HR_USE_RESULT hr_status hr__sampler_open(hr_runtime *runtime, hr_memory_sampler **out,
+                                         hr_error *err);
+void hr__sampler_watch(hr_memory_sampler *sampler, pid_t pid);
+// *peak_out: largest sum of anonymous memory and arena pages; shared pages counted once.
+void hr__sampler_close(hr_memory_sampler **sampler, uint64_t *peak_out,
+                       uint64_t *peak_anonymous_out);
+
+// --- flows ---
+typedef struct hr_flow hr_flow;
+typedef struct hr_flow_ops {
+    size_t item_bytes;
+    // Fills the next item (zeroed); sets *weight_bytes (what it will hold until given on). One thread at a time. HR_END: no more.
+    hr_status (*take)(void *self, void *item, uint64_t *weight_bytes, hr_error *err);
+    // Several items at once. `oldest`: nothing before this item is unfinished: it may use the reserve. HR_AGAIN: leave the item as it was.
+    hr_status (*work)(void *self, void *item, bool oldest, hr_error *err);
+    // In order of taking, one thread at a time. HR_AGAIN: no room downstream. HR_END: nobody wants more: the flow ends.
+    hr_status (*give)(void *self, void *item, hr_error *err);
+    // Frees what an item holds, given on or not.
+    void (*drop)(void *self, void *item);
+    // Once: after the last give (HR_END), a failure, or a cancellation. In order with give.
+    void (*ended)(void *self, hr_status status, const hr_error *err);
+} hr_flow_ops;
+typedef struct hr_flow_config {
+    const char *name;
+    int level;             // distance to the consumer: lower is served first
+    uint32_t window_slots; // items taken and not given on, at most
+    uint64_t window_bytes; // the sum of their weights, at most; one item is always let in
+    hr_busy *busy;         // accounts the threads' time; may be NULL
+} hr_flow_config;
+HR_USE_RESULT hr_status hr__flow_open(hr_runtime *runtime, const hr_flow_ops *ops, void *self,
+                                      const hr_flow_config *config, hr_flow **out, hr_error *err);
+void hr__flow_kick(hr_flow *flow); // something that returned HR_AGAIN may go on; any thread
+void hr__flow_set_window(hr_flow *flow, uint32_t slots, uint64_t bytes);
+void hr__flow_cancel(
+    hr_flow *flow); // asks; ended(HR_CANCELLED) follows when work under way is done
+void hr__flow_close(hr_flow **flow); // cancels, waits until no callback runs or will run, frees
+bool hr__flow_wait(hr_flow *flow, uint64_t timeout_ns); // until it ended; false: time is up
+
+// The io pool: hints that may block for a while. Dropped when the queue is full.
+void hr__io_submit(hr_runtime *runtime, void (*run)(void *a, int64_t b, int64_t c), void *a,
+                   int64_t b, int64_t c);
+
+#endif

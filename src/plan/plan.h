@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// The room's door, for prep and train; what users see is dataset.h and stream.h.
+#ifndef HR_PLAN_PLAN_H
+#define HR_PLAN_PLAN_H
+
+#include "exec/exec.h"
+#include <headrace/dataset.h>
+#include <headrace/stream.h>
+
+hr_runtime *hr__dataset_runtime(const hr_dataset *dataset); // borrowed
+// "range_tensor(20000, 80x80x4)": what it reads, for reports. Returns buffer.
+const char *hr__dataset_source_name(const hr_dataset *dataset, char *buffer, size_t room);
+// "read->map->scale": what one stage does, for statistics and reports. Returns buffer.
+const char *hr__dataset_stage_name(const hr_dataset *dataset, char *buffer, size_t room);
+
+// One pass over the chosen columns: states of blocks, made in parallel, folded in block order, so that the result is the same for
+// any number of threads.
+typedef struct hr_reduce {
+    const char *name;   // for statistics: "fit"
+    size_t state_bytes; // zeroed at the start
+    hr_status (*step)(void *context, void *state, const hr_block *block,
+                      hr_error *err); // several at once, on different states
+    hr_status (*fold)(void *context, void *total, const void *state, hr_error *err); // in order
+} hr_reduce;
+HR_USE_RESULT hr_status hr__dataset_reduce(const hr_dataset *dataset, const char *const *columns,
+                                           const hr_reduce *reduce, void *context, void *total,
+                                           hr_error *err);
+
+// A rank's channel of a running stream (borrowed until the stream is closed).
+hr_channel *hr__stream_channel(hr_stream *stream, int64_t rank);
+hr_runtime *hr__stream_runtime(const hr_stream *stream);
+uint64_t hr__stream_seed(const hr_stream *stream);
+uint64_t hr__stream_plan_hash(const hr_stream *stream);
+// Rows of `rank` in the epoch it is in that were not delivered to it: -1 when not known.
+int64_t hr__stream_undelivered_rows(hr_stream *stream, int64_t rank);
+// Nobody reads this rank any more (its worker is gone): what it held is dropped, its steps are not made again.
+void hr__stream_abandon(hr_stream *stream, int64_t rank);
+// Busy time of its threads by cause so far, in ns.
+const hr_busy *hr__stream_busy(const hr_stream *stream);
+
+#endif
