@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+// The iterator: batches of an epoch, epochs, position.
+//
+//   next ──▶ batch … batch ──▶ END ──next_epoch──▶ batch …      END again until next_epoch
+//
+// Whether there is a further epoch is only known by looking at what comes next, so next_epoch takes the first thing of
+// the new epoch and keeps it for the next call; what it waited for counts as that batch's delay.
+#include "feed/feed_parts.h"
+
+#include "base/log.h"
+#include "base/option.h"
+#include "base/os.h"
+#include <string.h>
+
+static const hr_option_row feed_rows[] = {
+    {"timeout_s", HR_OPTION_SECONDS, offsetof(hr_feed_options, timeout_s), 0, 0, 1e9, NULL,
+     "seconds that one next waits at most; 0: as long as it takes"},
+};
+static const hr_option_table feed_table = {"feed", sizeof(hr_feed_options), feed_rows,
+                                           HR_COUNTOF(feed_rows)};
+
+struct hr_feed {
+    hr_feed_end *end;
+    uint64_t timeout_ns;
+    bool epoch_ended; // next gives END until next_epoch
+    bool finished;    // the stream gave END: there will be nothing more
+    bool has_pending; // next_epoch looked ahead
+    hr_lease pending;
+    uint64_t pending_wait_ns;
+    hr_position position;
+    hr_delay delay;
+};
+
+hr_status hr__feed_open_port(hr_port *port, const hr_feed_origin *origin,
+                             const hr_feed_options *options, hr_feed **out, hr_error *err)
+{
+    hr_status status;
+    hr_feed *feed = NULL;
+    hr_feed_options resolved;
+    HR_GO(hr__options_resolve(&feed_table, options, &resolved, err));
+    HR_GO(hr__alloc_zero(1, sizeof *feed, &feed, err));
+    hr_port *taken = port;
+    port = NULL;
+    HR_GO(hr__end_open(taken, origin, &feed->end, err));
+    feed->timeout_ns = resolved.timeout_s > 0 ? (uint64_t)(resolved.timeout_s * 1e9) : UINT64_MAX;
+    feed->position.seed = origin->seed;
+    feed->position.plan_hash = origin->plan_hash;
+    feed->position.epoch = -1; // until the first descriptor tells
+    hr__delay_init(&feed->delay);
+    *out = feed;
+    return HR_OK;
+out:
+    hr__free(feed);
+    hr__port_close(&port);
+    return status;
+}
+
+void hr_feed_close(hr_feed **feed_inout)
+{
+    hr_feed *feed = feed_inout ? *feed_inout : NULL;
+    if (!feed)
+        return;
+    *feed_inout = NULL;
+    if (hr__end_is_foreign(feed->end))
+        return; // the parent's
+    if (feed->has_pending && feed->pending.descriptor.kind == HR_DESCRIPTOR_BATCH)
+        hr__port_release(feed->end->port, &feed->pending);
+    if (feed->end->origin.closed)
+        feed->end->origin.closed(feed->end->origin.arg);
+    hr__end_unref(&feed->end);
+    hr__delay_finish(&feed->delay);
+    hr__free(feed);
+}
+
+static hr_status check_process(const hr_feed *feed, hr_error *err)
+{
+    if (hr__end_is_foreign(feed->end))
+        return HR_FAIL(err, HR_DENIED,
+                       "this feed belongs to process %d, and this is a fork of it: open a feed of "
+                       "its own in each process (train.h starts workers)",
+                       (int)feed->end->pid);
+    return HR_OK;
+}
+
+// The next thing of the stream: what was looked at already, or what the port gives.
+static hr_status pull(hr_feed *feed, hr_lease *out, hr_error *err)
+{
+    if (feed->has_pending) {
+        *out = feed->pending;
+        feed->has_pending = false;
+        return HR_OK;
+    }
+    if (feed->finished)
+        return HR_END;
+    hr_error local = HR_ERROR_INIT;
+    hr_status status = hr__port_next(feed->end->port, feed->timeout_ns, out, &local);
+    if (status == HR_END)
+        feed->finished = true;
+    else if (status == HR_TIMEOUT)
+        return HR_FAIL(err, HR_TIMEOUT,
+                       "no batch came within %.3g seconds: wait longer (timeout_s), or look at "
+                       "where the pipeline's time goes (headrace check)",
+                       (double)feed->timeout_ns * 1e-9);
+    else if (status != HR_OK)
+        hr__error_copy(err, &local);
+    return status;
+}
+
+static void enter_epoch(hr_feed *feed, const hr_descriptor *descriptor)
+{
+    if (feed->position.epoch == (int64_t)descriptor->epoch)
+        return;
+    feed->position.epoch = (int64_t)descriptor->epoch;
+    feed->position.step = 0;
+    feed->position.row = 0;
+}
+
+static void end_epoch(hr_feed *feed, const hr_descriptor *descriptor)
+{
+    enter_epoch(feed, descriptor);
+    feed->epoch_ended = true;
+    feed->delay.epochs++;
+}
+
+// Counted when delivered, not when prefetched: a resumed feed begins after the last batch the reader had.
+static void deliver(hr_feed *feed, const hr_descriptor *descriptor, const hr_batch *batch,
+                    int64_t copied)
+{
+    enter_epoch(feed, descriptor);
+    feed->position.step = (int64_t)descriptor->step + 1;
+    feed->position.row += descriptor->rows;
+    feed->delay.rows += descriptor->rows;
+    feed->delay.bytes += batch->bytes;
+    if (copied > 0) {
+        feed->delay.copied_batches++;
+        feed->delay.copied_bytes += copied;
+    }
+}
+
+hr_status hr_feed_next(hr_feed *feed, hr_batch **out, hr_error *err)
+{
+    HR_TRY(check_process(feed, err));
+    if (feed->epoch_ended)
+        return HR_END;
+    hr_lease lease;
+    hr_batch *batch = NULL;
+    int64_t copied = 0;
+    uint64_t entered = hr__delay_enter(&feed->delay);
+    uint64_t before = feed->has_pending ? feed->pending_wait_ns : 0;
+    hr_status status = pull(feed, &lease, err);
+    if (status == HR_OK && lease.descriptor.kind == HR_DESCRIPTOR_EPOCH_END) {
+        end_epoch(feed, &lease.descriptor);
+        status = HR_END;
+    } else if (status == HR_OK) {
+        hr_descriptor descriptor = lease.descriptor;
+        status = hr__batch_open(feed->end, &lease, &batch, &copied, err);
+        if (status == HR_OK)
+            deliver(feed, &descriptor, batch, copied);
+    }
+    hr__delay_leave(&feed->delay, entered, before, status == HR_OK);
+    if (status == HR_OK)
+        *out = batch;
+    return status;
+}
+
+// Takes and drops what is left of the epoch that the reader is in.
+static hr_status pass_over(hr_feed *feed, hr_error *err)
+{
+    while (!feed->epoch_ended) {
+        hr_lease lease;
+        HR_TRY(pull(feed, &lease, err));
+        if (lease.descriptor.kind == HR_DESCRIPTOR_EPOCH_END)
+            end_epoch(feed, &lease.descriptor);
+        else
+            hr__port_release(feed->end->port, &lease);
+    }
+    return HR_OK;
+}
+
+hr_status hr_feed_next_epoch(hr_feed *feed, hr_error *err)
+{
+    HR_TRY(check_process(feed, err));
+    uint64_t entered = hr__delay_enter(&feed->delay);
+    hr_lease lease;
+    hr_status status = pass_over(feed, err);
+    uint64_t asked = hr__now_ns();
+    if (status == HR_OK)
+        status = pull(feed, &lease, err);
+    if (status == HR_OK) {
+        feed->pending = lease;
+        feed->has_pending = true;
+        feed->pending_wait_ns = hr__now_ns() - asked;
+        feed->epoch_ended = false;
+        enter_epoch(feed, &lease.descriptor);
+    }
+    hr__delay_leave(&feed->delay, entered, 0, false);
+    return status;
+}
+
+void hr_feed_position(const hr_feed *feed, hr_position *out)
+{
+    *out = feed->position;
+    if (out->epoch < 0)
+        out->epoch = 0;
+}
+
+void hr_feed_get_stats(hr_feed *feed, hr_feed_stats *out)
+{
+    hr__delay_print(&feed->delay, out);
+}
+
+const hr_samples *hr__feed_delays(const hr_feed *feed)
+{
+    return &feed->delay.waits;
+}
+
+const hr_schema *hr_feed_schema(const hr_feed *feed)
+{
+    return hr__port_schema(feed->end->port);
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// The room's door: a feed over a port, whoever stands behind it. What users see is headrace/feed.h.
+//
+// A feed knows ports and nothing above them: no plan, no task, no file. So a worker process needs this room, the store's
+// reading half and no more. Opening a stream in the same process is the train room's (local_feed.c).
+#ifndef HR_FEED_FEED_H
+#define HR_FEED_FEED_H
+
+#include "store/store.h"
+#include <headrace/feed.h>
+
+// Where a port leads: stamped on positions, so that one is never restored against other data.
+typedef struct hr_feed_origin {
+    uint64_t seed;
+    uint64_t plan_hash;
+    // Called once by hr_feed_close: the reader wants no more (stop the stream). May be NULL.
+    void (*closed)(void *arg);
+    // Called once when the port was closed: the feed and its last batch are gone. May be NULL; any thread.
+    void (*released)(void *arg);
+    void *arg;
+} hr_feed_origin;
+
+// Takes the port, also on failure (then neither callback is called).
+HR_USE_RESULT hr_status hr__feed_open_port(hr_port *port, const hr_feed_origin *origin,
+                                           const hr_feed_options *options, hr_feed **out,
+                                           hr_error *err);
+
+// The waits for batches so far, for whoever merges several feeds (borrowed; the feed's thread only).
+const hr_samples *hr__feed_delays(const hr_feed *feed);
+
+#endif
