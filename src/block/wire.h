@@ -21,7 +21,13 @@
 
 #include "block/block.h"
 
-#define HR_SPAN_NODES_MAX 8192
+#define HR_SPAN_MAGIC      0x4b425248u // "HRBK"
+#define HR_SPAN_VERSION    1
+#define HR_SPAN_HEAD_BYTES 64 // before the buffer table
+#define HR_SPAN_NODE_BYTES 64 // three buffers of 16 in the table, and its 16 of {rows, null_count}
+#define HR_SPAN_PAD_BYTES  64 // readable after each buffer
+#define HR_SPAN_NODES_MAX  8192
+#define HR_SPAN_ROWS_MAX   ((int64_t)1 << 40)
 
 // One column or child while it is planned.
 typedef struct hr_layout_node {
@@ -72,6 +78,17 @@ HR_USE_RESULT hr_status hr__builder_init(hr_builder *builder, const hr_layout *l
 // Writes the header over `rows` rows (<= layout rows) and zeroes the padding; the builder's slots are void then.
 void hr__builder_seal(hr_builder *builder, int64_t rows);
 void hr__builder_release(hr_builder *builder);
+
+// Bytes of a node's buffers when it holds `rows` rows; data bytes of STRING and BINARY are told by their offsets
+// and 0 here. false: a size does not fit.
+typedef struct hr_node_bytes {
+    int64_t validity, offsets, data;
+} hr_node_bytes;
+bool hr__node_bytes(const hr_type *type, int64_t rows, hr_node_bytes *out);
+// Stands in the header, so that a span is not read under a schema of other types. Names do not count.
+uint64_t hr__types_hash(const hr_type *type, uint64_t before);
+// Of the header and its tables, whose first 48 bytes stand before the hash itself.
+uint64_t hr__span_head_hash(const uint8_t *span, size_t header_bytes);
 
 // What a scan needs without opening the block.
 HR_USE_RESULT hr_status hr__span_peek(const void *span, size_t bytes, int64_t *rows_out,
