@@ -217,7 +217,7 @@ static hr_status append_range(const hr_column *c, int64_t first, int64_t rows, h
                 shift_codes((int32_t *)slot->data + at, rows, shift);
             return HR_OK;
         }
-        int64_t begin, length;
+        int64_t begin = 0, length = 0;
         int64_t start = slot_offset(slot, at);
         HR_TRY(append_offsets(c, first, rows, slot, at, &begin, &length, err));
         if (!c->child) {
