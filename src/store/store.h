@@ -64,6 +64,10 @@ void hr__store_will_need(hr_store *store, hr_object_id id); // starts restoring 
 HR_USE_RESULT hr_status hr__store_block(hr_store *store, hr_object_id id, const hr_schema *schema,
                                         hr_block **out, hr_error *err);
 
+// Gives pages of idle extents back, coldest first, until `bytes` are back or none is left; tells how many. For
+// whoever shares the ledger and was refused.
+uint64_t hr__store_trim(hr_store *store, uint64_t bytes);
+
 // --- series: kept objects in plan order ---
 typedef struct hr_series hr_series;
 typedef struct hr_series_cursor hr_series_cursor;

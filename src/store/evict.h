@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who leaves memory and who comes back: what object.c asks of evict.c and spill.c. All with store.lock held.
+#ifndef HR_STORE_EVICT_H
+#define HR_STORE_EVICT_H
+
+#include "store/store_priv.h"
+
+// Frees objects that have a disk copy already, farthest next use first, until `bytes` more fit or none is left.
+bool hr__evict_now(hr_store *store, uint64_t bytes);
+// Starts writing out until `bytes` fit. AGAIN: under way, or nothing can leave now. Else: why it will never fit.
+HR_USE_RESULT hr_status hr__evict_start(hr_store *store, uint64_t bytes, hr_error *err);
+// Something changed (room, pins, cursors): lets the spill threads look.
+void hr__evict_watch(hr_store *store);
+// Asks for an object that is on disk: AGAIN, or the error of an earlier try.
+HR_USE_RESULT hr_status hr__restore_want(hr_store *store, hr_entry *entry, hr_error *err);
+// The same without waiting for it: started when there is room.
+void hr__restore_ahead(hr_store *store, hr_entry *entry);
+// The object's disk copy is free.
+void hr__spill_forget(hr_store *store, hr_entry *entry);
+
+// object.c, for them
+void hr__entry_drop_memory(hr_store *store, hr_entry *entry);
+void hr__entry_set_memory(hr_store *store, hr_entry *entry, hr_extent *extent);
+HR_USE_RESULT hr_status hr__room_take(hr_store *store, uint64_t bytes, bool urgent, hr_extent **out,
+                                      hr_error *err);
+
+#endif

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the files of the room share: the store, its extents and its table of objects.
+//
+// Locks: store.lock guards everything here that is not said to be constant. It is held for bookkeeping alone: never while
+// pages are punched, a disk is waited for, or a callback runs. A channel's lock comes before the store's.
+#ifndef HR_STORE_STORE_PRIV_H
+#define HR_STORE_STORE_PRIV_H
+
+#include "base/thread.h"
+#include "base/vec.h"
+#include <stdatomic.h>
+#include "store/store.h"
+
+#define HR_EXTENT_BYTES_MIN  4096u
+#define HR_EXTENT_CLASSES    512
+#define HR_SEGMENT_BYTES_MAX ((uint64_t)1 << 30)
+
+// --- range.c: free ranges of a file, sorted, joined when they touch ---
+typedef struct hr_range {
+    uint64_t offset, bytes;
+} hr_range;
+typedef struct hr_ranges {
+    HR_VEC(hr_range) list;
+} hr_ranges;
+// A range that cannot be noted for want of heap is lost (it stays unused): never an error.
+void hr__ranges_add(hr_ranges *ranges, uint64_t offset, uint64_t bytes);
+bool hr__ranges_take(hr_ranges *ranges, uint64_t bytes, uint64_t *offset_out); // first fit
+void hr__ranges_finish(hr_ranges *ranges);
+
+// --- segment.c: the memfd and its mappings ---
+typedef struct hr_segment {
+    uint64_t offset, bytes; // in the memfd; a page lies between segments, so ranges never join
+    uint8_t *memory;
+    uint64_t used_bytes; // handed out so far
+} hr_segment;
+typedef struct hr_arena {
+    int fd;      // read and write, ours alone
+    int read_fd; // what others get
+    uint64_t room_bytes, segment_bytes, next_offset;
+    HR_VEC(hr_segment) segments;
+} hr_arena;
+HR_USE_RESULT hr_status hr__arena_open(hr_arena *arena, uint64_t resident_bytes_max, hr_error *err);
+void hr__arena_close(hr_arena *arena);
+// Maps one more segment with room for `bytes`; LIMIT when the address space is used up.
+HR_USE_RESULT hr_status hr__arena_grow(hr_arena *arena, uint64_t bytes, hr_error *err);
+const hr_segment *hr__arena_find(const hr_arena *arena, uint64_t offset);
+
+// A reader's own view of an arena: segments mapped when first met. Thread-safe.
+typedef struct hr_reader_segment {
+    uint64_t offset, bytes;
+    uint8_t *shared, *private_;
+} hr_reader_segment;
+typedef struct hr_reader {
+    int fd; // borrowed
+    hr_mutex lock;
+    HR_VEC(hr_reader_segment) segments; // guards: all
+} hr_reader;
+void hr__reader_init(hr_reader *reader, int fd);
+void hr__reader_finish(hr_reader *reader);
+HR_USE_RESULT hr_status hr__reader_at(hr_reader *reader, const hr_range *segment, uint64_t offset,
+                                      uint64_t bytes, bool writable, uint8_t **out, hr_error *err);
+
+// --- extent.c ---
+typedef struct hr_extent {
+    uint64_t offset, bytes; // in the memfd; of the class
+    uint64_t charged_bytes; // pages from the start that were touched
+    uint8_t *memory;
+    uint32_t class_index;
+    struct hr_extent *class_newer, *class_older; // among the free ones of its class
+    struct hr_extent *idle_newer, *idle_older;   // among all free ones
+} hr_extent;
+typedef struct hr_extents {
+    hr_extent *newest[HR_EXTENT_CLASSES]; // LIFO by class
+    hr_extent *idle_newest, *idle_oldest; // by when it was given back
+    hr_ranges ranges;                     // address space without pages
+    uint64_t idle_bytes, charged_bytes, peak_bytes;
+} hr_extents;
+// All with store.lock held; take and trim let go of it while pages are punched. AGAIN: the budget or ledger refuses.
+HR_USE_RESULT hr_status hr__extent_take(hr_store *store, uint64_t bytes, hr_extent **out,
+                                        hr_error *err);
+void hr__extent_give(hr_store *store, hr_extent *extent);
+// Punches the pages beyond the first `bytes`.
+void hr__extent_shrink(hr_store *store, hr_extent *extent, uint64_t bytes);
+uint64_t hr__extent_trim(hr_store *store, uint64_t bytes); // idle ones, coldest first
+void hr__extents_finish(hr_store *store);
+
+// --- object.c ---
+typedef enum hr_entry_state { HR_ENTRY_FREE, HR_ENTRY_CREATED, HR_ENTRY_SEALED } hr_entry_state;
+typedef enum hr_entry_io { HR_IO_NONE, HR_IO_WRITING, HR_IO_READING } hr_entry_io;
+typedef struct hr_entry {
+    uint32_t index, generation;
+    uint32_t refs, pins;
+    uint32_t series_count; // how many series keep it
+    uint8_t state, io;
+    bool wanted; // somebody waits for its restoring
+    hr_status io_status;
+    size_t bytes, span_bytes;
+    hr_extent *extent;                // NULL: on disk alone
+    uint64_t disk_offset, disk_bytes; // disk_bytes 0: no copy
+    uint64_t next_use;                // evict.c: distance, only valid within one plan
+    struct hr_entry *next;            // free list
+} hr_entry;
+#define HR_ENTRY_CHUNK 256
+
+typedef struct hr_spill hr_spill;
+
+struct hr_store {
+    hr_mutex lock;
+    hr_cond idle;             // a reference went (close waits)
+    _Atomic uint32_t refs;    // the owner, ports, blocks
+    uint32_t fork_generation; // constant
+    hr_ledger *ledger;        // constant
+    void (*wake)(void *context);
+    void *wake_context;
+    uint64_t bytes_max; // constant
+    uint64_t reserve_bytes, used_bytes, kept_bytes;
+    uint64_t waiting;
+    uint64_t object_count, consumed_bytes, leased_bytes, copied_bytes;
+    bool closed;
+    hr_arena arena;
+    hr_extents extents;
+    HR_VEC(hr_entry *) chunks;
+    hr_entry *free_entries;
+    hr_series *series; // list of open ones
+    hr_spill *spill;   // NULL: nothing may spill
+};
+
+bool hr__store_forked(const hr_store *store); // this is a child of the process that opened it
+void hr__store_hold(hr_store *store);
+void hr__store_let_go(hr_store *store);
+hr_entry *hr__entry_find(hr_store *store, hr_object_id id);    // lock held; asserts that it lives
+void hr__entry_free_if_done(hr_store *store, hr_entry *entry); // lock held
+// Pages of an object went: wakes creations that wait. Without the lock.
+void hr__store_room(hr_store *store, bool waiting);
+// fork.c
+uint32_t hr__fork_generation(void);
+
+static inline uint64_t hr__page_up(uint64_t bytes)
+{
+    return HR_ALIGN_UP(bytes, (uint64_t)HR_EXTENT_BYTES_MIN);
+}
+
+#endif
