@@ -183,6 +183,10 @@ enum { // DecimalType, TimeType, TimestampType, IntType
     PQ_INT_IS_SIGNED = 2,
 };
 
+// Key of the file's metadata for a tensor column of more than one dimension, which is one flat list in the file: the
+// prefix and the column's name; the value is the shape, as "80,80,4". Ours, and no part of the format.
+#define PQ_KEY_SHAPE_PREFIX "headrace:shape:"
+
 enum { // KeyValue
     PQ_KEY_VALUE_KEY = 1,
     PQ_KEY_VALUE_VALUE = 2,
