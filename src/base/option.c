@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define NAME_BYTES_MAX 64
 
@@ -18,6 +19,12 @@ const char *hr__env(const char *name)
 {
     const char *value = secure_getenv(name);
     return value && *value ? value : NULL;
+}
+
+char *const *hr__env_all(void)
+{
+    static char *const none[] = {NULL};
+    return environ ? environ : none;
 }
 
 static void *field(const hr_option_row *row, void *options)

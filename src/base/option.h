@@ -44,5 +44,6 @@ HR_USE_RESULT hr_status hr__option_parse(const hr_option_table *table, const cha
 void hr__options_print(const hr_option_table *table, hr_text *out);
 // The environment's only door: NULL when unset or empty.
 const char *hr__env(const char *name);
+char *const *hr__env_all(void); // every "NAME=value", NULL-ended; borrowed until somebody sets one
 
 #endif

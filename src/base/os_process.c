@@ -28,8 +28,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
-
 #define CHILD_STACK_BYTES ((size_t)64 << 10)
 #define FIRST_FREE_FD     3
 #define SIGNALS           64
@@ -118,7 +116,7 @@ static hr_status make_environment(const char *const *rows, char ***out, hr_error
 {
     HR_VEC(char *) list = {0};
     hr_status status = HR_OK;
-    for (char **entry = environ; entry && *entry; entry++) {
+    for (char *const *entry = hr__env_all(); *entry; entry++) {
         if (!replaced(*entry, rows))
             HR_GO(HR_VEC_PUSH(&list, *entry, err));
     }
