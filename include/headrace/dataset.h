@@ -34,12 +34,14 @@ typedef struct hr_read_options {
         sizeof(hr_read_options), NULL, false, HR_LISTS_AUTO, NULL                                  \
     }
 
-/** Parquet files: a file, a glob or a folder (recursively). One footer is read now, the others as they are needed. NOT_FOUND: no file;
- *  CORRUPT, UNSUPPORTED: name the file and the place. A later file of another schema is INVALID when it is reached: names file and column. */
+/** Parquet files: a file, a glob or a folder (recursively). One footer is read now, the others as
+ *  they are needed. NOT_FOUND: no file; CORRUPT, UNSUPPORTED: name the file and the place. A later
+ *  file of another schema is INVALID when it is reached: names file and column. */
 HR_API HR_USE_RESULT hr_status hr_read_parquet(hr_runtime *runtime, const char *path,
                                                const hr_read_options *options, hr_dataset **out,
                                                hr_error *err);
-/** Rows {id: i} for i in [0, rows), int64, in blocks as Ray cut them: max(1, rows / blocks) rows each. blocks 0: 200. */
+/** Rows {id: i} for i in [0, rows), int64, in blocks as Ray cut them: max(1, rows / blocks) rows
+ *  each. blocks 0: 200. */
 HR_API HR_USE_RESULT hr_status hr_range(hr_runtime *runtime, int64_t rows, int64_t blocks,
                                         hr_dataset **out, hr_error *err);
 /** Rows of one int64 tensor column "data" of `shape`, row i filled with i. */
@@ -104,8 +106,9 @@ HR_API HR_USE_RESULT hr_status hr_dataset_pack(const hr_dataset *dataset, const 
 
 /* --- functions of the user --- */
 
-/** Turns one block into another (any row count, one schema throughout). Called from several threads at once; `in` is borrowed, *out a
- *  reference. A failure is returned to whoever pulls the rows, with the row range put before its message. */
+/** Turns one block into another (any row count, one schema throughout). Called from several threads
+ *  at once; `in` is borrowed, *out a reference. A failure is returned to whoever pulls the rows,
+ *  with the row range put before its message. */
 typedef hr_status (*hr_block_function)(void *context, const hr_block *in, hr_block **out,
                                        hr_error *err);
 
@@ -127,8 +130,9 @@ HR_API HR_USE_RESULT hr_status hr_dataset_map_blocks(const hr_dataset *dataset,
                                                      const hr_function_options *options,
                                                      hr_dataset **out, hr_error *err);
 
-/** A function that runs in processes of its own: each is started as argv with a connection in HEADRACE_FUNCTION_FD and gets `payload`
- *  first; then blocks in, blocks out (hr_function_serve is its side). */
+/** A function that runs in processes of its own: each is started as argv with a connection in
+ *  HEADRACE_FUNCTION_FD and gets `payload` first; then blocks in, blocks out (hr_function_serve is
+ *  its side). */
 typedef struct hr_process_options {
     size_t size;
     const char *const *argv; /**< NULL-ended */
@@ -146,8 +150,9 @@ typedef struct hr_process_options {
 HR_API HR_USE_RESULT hr_status hr_dataset_map_process(const hr_dataset *dataset,
                                                       const hr_process_options *options,
                                                       hr_dataset **out, hr_error *err);
-/** The process's side of it: receives the payload (`begin`), then calls `function` for each block until the runtime hangs up. A failure of
- *  `function` carries err->message and, from *details, up to 64 KiB of bytes (a pickled exception) to the runtime's side. Returns HR_END. */
+/** The process's side of it: receives the payload (`begin`), then calls `function` for each block
+ *  until the runtime hangs up. A failure of `function` carries err->message and, from *details, up
+ *  to 64 KiB of bytes (a pickled exception) to the runtime's side. Returns HR_END. */
 typedef struct hr_function_server {
     hr_status (*begin)(void *context, const void *payload, size_t bytes, hr_error *err);
     hr_status (*function)(void *context, const hr_block *in, hr_block **out, const void **details,
@@ -155,7 +160,8 @@ typedef struct hr_function_server {
     void *context;
 } hr_function_server;
 HR_API HR_USE_RESULT hr_status hr_function_serve(const hr_function_server *server, hr_error *err);
-/** The details of the last HR_USER failure that this thread was given (borrowed until its next call); NULL when there are none. */
+/** The details of the last HR_USER failure that this thread was given (borrowed until its next
+ *  call); NULL when there are none. */
 HR_API const void *hr_user_error_details(size_t *bytes_out);
 
 /* --- whole datasets --- */
@@ -169,7 +175,8 @@ HR_API HR_USE_RESULT hr_status hr_dataset_union(const hr_dataset *const *dataset
 /** The same rows in `blocks` blocks of nearly equal row counts, in order. */
 HR_API HR_USE_RESULT hr_status hr_dataset_repartition(const hr_dataset *dataset, int64_t blocks,
                                                       hr_dataset **out, hr_error *err);
-/** Part `index` of `count` contiguous parts: by blocks, or (equal) of exactly rows / count rows each, the rest dropped. */
+/** Part `index` of `count` contiguous parts: by blocks, or (equal) of exactly rows / count rows
+ *  each, the rest dropped. */
 HR_API HR_USE_RESULT hr_status hr_dataset_split(const hr_dataset *dataset, int32_t count,
                                                 int32_t index, bool equal, hr_dataset **out,
                                                 hr_error *err);
@@ -203,7 +210,8 @@ HR_API bool hr_dataset_is_materialized(const hr_dataset *dataset);
 /** The plan as it will run: what is fused, pushed down, run in C or in processes. Freed with hr_text_free. */
 HR_API HR_USE_RESULT hr_status hr_dataset_explain(const hr_dataset *dataset, char **out,
                                                   hr_error *err);
-/** Statistics of its stages as the guide prints them; of a stage that has not run yet it says so. json: one object. Freed with hr_text_free. */
+/** Statistics of its stages as the guide prints them; of a stage that has not run yet it says so.
+ *  json: one object. Freed with hr_text_free. */
 HR_API HR_USE_RESULT hr_status hr_dataset_stats(const hr_dataset *dataset, bool json, char **out,
                                                 hr_error *err);
 
@@ -227,7 +235,8 @@ typedef struct hr_write_options {
     {                                                                                              \
         sizeof(hr_write_options), NULL, 0, 0, NULL                                                 \
     }
-/** Parquet files part-00000.parquet and so on in `folder`, which is made. Each appears when it is whole. INVALID: the folder has such files. */
+/** Parquet files part-00000.parquet and so on in `folder`, which is made. Each appears when it is
+ *  whole. INVALID: the folder has such files. */
 HR_API HR_USE_RESULT hr_status hr_dataset_write_parquet(const hr_dataset *dataset,
                                                         const char *folder,
                                                         const hr_write_options *options,

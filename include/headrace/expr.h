@@ -10,11 +10,12 @@
  *     cast(x, float32)  where(c, a, b)  min(a, b)  max(a, b)  clip(x, lo, hi)  abs(x)  exp log log1p sqrt pow(x, y)
  *     floor ceil round  is_null(x)  is_nan(x)  fill_null(x, v)  fill_nan(x, v)
  *
- * Types: integers keep the wider of both (signed with unsigned: the next wider signed, at most int64); an integer with
- * a float gives a float that holds it (float64 for int32 and wider); a literal takes its partner's type where its value fits; `/` is
- * float division, `//` and `%` round to minus infinity as in Python; integers wrap. A null makes its result null, save in
- * `and`, `or` (Kleene), `where`, `is_null`, `fill_null`. A tensor meets a tensor of the same shape, or a scalar column or
- * literal, value by value. Integer division by zero is null.
+ * Types: integers keep the wider of both (signed with unsigned: the next wider signed, at most
+ * int64); an integer with a float gives a float that holds it (float64 for int32 and wider); a
+ * literal takes its partner's type where its value fits; `/` is float division, `//` and `%` round
+ * to minus infinity as in Python; integers wrap. A null makes its result null, save in `and`, `or`
+ * (Kleene), `where`, `is_null`, `fill_null`. A tensor meets a tensor of the same shape, or a scalar
+ * column or literal, value by value. Integer division by zero is null.
  *
  * An expression is immutable and reference-counted: it may be shared between threads.
  */

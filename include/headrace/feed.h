@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * Feeds: a trainer's end of a stream. Batches come with their position; their memory is shared with the runtime and goes back when
- * the batch is released.
+ * Feeds: a trainer's end of a stream. Batches come with their position; their memory is shared with
+ * the runtime and goes back when the batch is released.
  *
- * A feed is used by one thread at a time. A batch is immutable, reference-counted and may be shared between threads. Batches may
- * be kept: when a reader holds more than its share of the arena, further batches come in memory of its own (counted).
- * After fork() a child's calls return HR_DENIED; batches it inherited must not be used there.
+ * A feed is used by one thread at a time. A batch is immutable, reference-counted and may be shared
+ * between threads. Batches may be kept: when a reader holds more than its share of the arena,
+ * further batches come in memory of its own (counted). After fork() a child's calls return
+ * HR_DENIED; batches it inherited must not be used there.
  */
 #ifndef HEADRACE_FEED_H
 #define HEADRACE_FEED_H
@@ -55,7 +56,8 @@ HR_API HR_USE_RESULT hr_status hr_feed_open_rank(hr_stream *stream, int64_t rank
                                                  const hr_feed_options *options, hr_feed **out,
                                                  hr_error *err);
 HR_API void hr_feed_close(hr_feed **feed); /**< batches that are still held stay valid */
-/** The next batch of the epoch; HR_END at its end (again until hr_feed_next_epoch). Errors of the pipeline come from here. */
+/** The next batch of the epoch; HR_END at its end (again until hr_feed_next_epoch). Errors of the
+ *  pipeline come from here. */
 HR_API HR_USE_RESULT hr_status hr_feed_next(hr_feed *feed, hr_batch **out, hr_error *err);
 /** Goes to the next epoch; what is left of this one is passed over. HR_END: there is none. */
 HR_API HR_USE_RESULT hr_status hr_feed_next_epoch(hr_feed *feed, hr_error *err);
@@ -90,9 +92,11 @@ typedef struct hr_tensor {
     bool writable;    /**< writes stay with this batch */
 } hr_tensor;
 typedef enum hr_tensor_mode { HR_TENSOR_READ = 0, HR_TENSOR_WRITE = 1 } hr_tensor_mode;
-/** Without a copy where the column has no nulls and is not BOOL (dates, times, timestamps and durations come as their integers). Nulls by
- *  policy: HR_NULLS_ERROR: INVALID names the column and counts them; NAN: floats keep their type, integers of up to 16 bits become float32, others float64.
- *  WRITE: memory that may be written and that nobody else sees. INVALID: strings, lists, decimals: says what to use. */
+/** Without a copy where the column has no nulls and is not BOOL (dates, times, timestamps and
+ *  durations come as their integers). Nulls by policy: HR_NULLS_ERROR: INVALID names the column and
+ *  counts them; NAN: floats keep their type, integers of up to 16 bits become float32, others
+ *  float64. WRITE: memory that may be written and that nobody else sees. INVALID: strings, lists,
+ *  decimals: says what to use. */
 HR_API HR_USE_RESULT hr_status hr_batch_tensor(hr_batch *batch, int32_t column, hr_tensor_mode mode,
                                                hr_nulls nulls, double null_value, hr_tensor *out,
                                                hr_error *err);
@@ -107,7 +111,8 @@ HR_API HR_USE_RESULT hr_status hr_batch_i32(const hr_batch *batch, const char *n
                                             const int32_t **out, hr_error *err);
 /** Reads every byte of the rows' data: the sum of its 64-bit words. */
 HR_API uint64_t hr_batch_touch(const hr_batch *batch);
-/** The sum mod 2^64 over its rows of a hash of (index of the row in its epoch's order, its values; nulls canonical): adds up over batches and ranks. */
+/** The sum mod 2^64 over its rows of a hash of (index of the row in its epoch's order, its values;
+ *  nulls canonical): adds up over batches and ranks. */
 HR_API uint64_t hr_batch_checksum(const hr_batch *batch);
 
 #ifdef __cplusplus

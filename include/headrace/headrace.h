@@ -8,14 +8,16 @@
  *     prep.h      preprocessors               stream.h   a plan running, in batches, dealt to ranks
  *     feed.h      a trainer's end of it       train.h    worker processes, the ingest check
  *
- * Conventions. Every call that can fail returns hr_status and takes an hr_error last, which may be NULL; outputs are set on success
- * alone. "Borrows" means until the call returns or as stated; "takes", also on failure; "returns a reference", yours to unref. Option
- * structs begin with their size, come from HR_X_OPTIONS_INIT, and zero always means the default; NULL means all defaults.
+ * Conventions. Every call that can fail returns hr_status and takes an hr_error last, which may be
+ * NULL; outputs are set on success alone. "Borrows" means until the call returns or as stated;
+ * "takes", also on failure; "returns a reference", yours to unref. Option structs begin with their
+ * size, come from HR_X_OPTIONS_INIT, and zero always means the default; NULL means all defaults.
  *
- * Threads. Immutable things (schemas, blocks, expressions, datasets, preprocessors, batches) and the runtime may be shared; things with state
- * (streams, feeds, sessions) have one user at a time.
+ * Threads. Immutable things (schemas, blocks, expressions, datasets, preprocessors, batches) and
+ * the runtime may be shared; things with state (streams, feeds, sessions) have one user at a time.
  *
- * Processes. After fork() a child must not use what it inherited: calls return HR_DENIED and free nothing. Start workers through train.h.
+ * Processes. After fork() a child must not use what it inherited: calls return HR_DENIED and free
+ * nothing. Start workers through train.h.
  */
 #ifndef HEADRACE_HEADRACE_H
 #define HEADRACE_HEADRACE_H

@@ -2,7 +2,8 @@
 /**
  * Preprocessors: learn from one dataset, apply to any, and to single blocks (serving).
  *
- * A preprocessor is immutable and reference-counted: fitting returns a new, fitted one. It may be shared between threads.
+ * A preprocessor is immutable and reference-counted: fitting returns a new, fitted one. It may be
+ * shared between threads.
  */
 #ifndef HEADRACE_PREP_H
 #define HEADRACE_PREP_H
@@ -40,7 +41,8 @@ typedef struct hr_standard_scaler_options {
     {                                                                                              \
         sizeof(hr_standard_scaler_options), HR_TYPE_NULL                                           \
     }
-/** (x - mean) / std with ddof 0 of each column; nulls and NaN are passed over when learning and kept when applying; std 0 divides by 1. */
+/** (x - mean) / std with ddof 0 of each column; nulls and NaN are passed over when learning and
+ *  kept when applying; std 0 divides by 1. */
 HR_API HR_USE_RESULT hr_status hr_prep_standard_scaler(const char *const *columns,
                                                        const hr_standard_scaler_options *options,
                                                        hr_prep **out, hr_error *err);

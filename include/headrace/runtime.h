@@ -2,8 +2,9 @@
 /**
  * The runtime: shared memory, threads and budgets as one handle. One is enough for a program.
  *
- * A runtime may be used from any thread. It belongs to the process that opened it: after fork() a child's calls on it
- * (and on everything made from it) return HR_DENIED, and closing frees nothing there. Close what was made from it first.
+ * A runtime may be used from any thread. It belongs to the process that opened it: after fork() a
+ * child's calls on it (and on everything made from it) return HR_DENIED, and closing frees nothing
+ * there. Close what was made from it first.
  */
 #ifndef HEADRACE_RUNTIME_H
 #define HEADRACE_RUNTIME_H
@@ -19,8 +20,8 @@ typedef struct hr_runtime hr_runtime;
 /** Zero means the default, for every field. */
 typedef struct hr_runtime_options {
     size_t size;
-    /** Bytes for shared memory and the pipeline's heap together. Default: the smaller of 30 % of the available memory and half of
-     *  what the control group leaves; HEADRACE_MEMORY. */
+    /** Bytes for shared memory and the pipeline's heap together. Default: the smaller of 30 % of
+     *  the available memory and half of what the control group leaves; HEADRACE_MEMORY. */
     int64_t memory_bytes;
     int64_t
         threads; /**< that decode and transform. Default: the processors of this process; HEADRACE_THREADS */
@@ -64,7 +65,8 @@ HR_API HR_USE_RESULT hr_status hr_memory_summary(const char *what, char **out, h
 /** Frees text that a function of this library returned. NULL is fine. */
 HR_API void hr_text_free(char *text);
 
-/** Cancels everything that waits in this runtime (Ctrl-C handlers may call it: async-signal-safe). Calls return HR_CANCELLED. */
+/** Cancels everything that waits in this runtime (Ctrl-C handlers may call it: async-signal-safe).
+ *  Calls return HR_CANCELLED. */
 HR_API void hr_runtime_interrupt(hr_runtime *runtime);
 
 #ifdef __cplusplus

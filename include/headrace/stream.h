@@ -2,8 +2,9 @@
 /**
  * Streams: a dataset running, cut in batches, dealt to one or more ranks.
  *
- * Rows come in an order that depends on (data, seed, epoch) alone. A stream works ahead of its readers as far as its prefetch
- * depth says and no further. It has one owner; its ends (feed.h) may be read from other threads and processes.
+ * Rows come in an order that depends on (data, seed, epoch) alone. A stream works ahead of its
+ * readers as far as its prefetch depth says and no further. It has one owner; its ends (feed.h) may
+ * be read from other threads and processes.
  */
 #ifndef HEADRACE_STREAM_H
 #define HEADRACE_STREAM_H
@@ -48,8 +49,9 @@ typedef struct hr_stream_options {
         sizeof(hr_stream_options), 0, false, 0, 0, 0, 0, HR_SHUFFLE_NONE, 0, 0, 0, 0, 0            \
     }
 
-/** Starts a stream. Work begins at once. INVALID: an option out of its bounds. LIMIT: one block does not fit the budget; the message says
- *  the size it needs. Other failures of the plan are returned by the feed when it reaches them. */
+/** Starts a stream. Work begins at once. INVALID: an option out of its bounds. LIMIT: one block
+ *  does not fit the budget; the message says the size it needs. Other failures of the plan are
+ *  returned by the feed when it reaches them. */
 HR_API HR_USE_RESULT hr_status hr_dataset_stream(const hr_dataset *dataset,
                                                  const hr_stream_options *options, hr_stream **out,
                                                  hr_error *err);

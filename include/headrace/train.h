@@ -2,7 +2,8 @@
 /**
  * Trainers: worker processes fed and watched, and the ingest check, the trainer that only reads and measures.
  *
- * hr_trainer_run is called by one thread and returns when all workers ended. A session belongs to one worker process and one thread.
+ * hr_trainer_run is called by one thread and returns when all workers ended. A session belongs to
+ * one worker process and one thread.
  */
 #ifndef HEADRACE_TRAIN_H
 #define HEADRACE_TRAIN_H
@@ -51,8 +52,9 @@ typedef struct hr_trainer_options {
     int32_t dataset_count;
     double
         worker_idle_s; /**< a worker that asks for nothing and reports nothing for so long is ended; 0: never */
-    /** Called on the caller's thread for each report (metrics coalesce when a worker is faster) and each line that a worker prints through its
-     *  session. May be NULL. A value other than HR_OK ends the run. */
+    /** Called on the caller's thread for each report (metrics coalesce when a worker is faster) and
+     *  each line that a worker prints through its session. May be NULL. A value other than HR_OK
+     *  ends the run. */
     hr_status (*on_report)(void *context, int64_t rank, const char *json, hr_error *err);
     void (*on_line)(void *context, int64_t rank, const char *line);
     /** Called about ten times a second, for progress and signals: another value than HR_OK cancels the run. */
@@ -73,8 +75,9 @@ typedef struct hr_trainer_result {
     double seconds;
 } hr_trainer_result;
 
-/** Starts the workers, feeds them, waits. HR_OK: all are done, or some died and the others finished: see result. HR_USER: a worker's loop failed.
- *  CANCELLED: interrupted. *out is set whenever workers were started; free it. */
+/** Starts the workers, feeds them, waits. HR_OK: all are done, or some died and the others
+ *  finished: see result. HR_USER: a worker's loop failed. CANCELLED: interrupted. *out is set
+ *  whenever workers were started; free it. */
 HR_API HR_USE_RESULT hr_status hr_trainer_run(hr_runtime *runtime,
                                               const hr_trainer_options *options,
                                               hr_trainer_result **out, hr_error *err);
@@ -88,8 +91,9 @@ HR_API HR_USE_RESULT hr_status hr_session_open(hr_session **out, hr_error *err);
 HR_API int64_t hr_session_rank(const hr_session *session);
 HR_API int64_t hr_session_world_size(const hr_session *session);
 HR_API const void *hr_session_payload(const hr_session *session, size_t *bytes_out);
-/** This rank's shard of a dataset as a feed. Ranks that ask with equal options read one shared pass; options.ranks is set for you. Asking again
- *  opens another feed. NOT_FOUND: the trainer has no such dataset. */
+/** This rank's shard of a dataset as a feed. Ranks that ask with equal options read one shared
+ *  pass; options.ranks is set for you. Asking again opens another feed. NOT_FOUND: the trainer has
+ *  no such dataset. */
 HR_API HR_USE_RESULT hr_status hr_session_feed(hr_session *session, const char *dataset,
                                                const hr_stream_options *options,
                                                const hr_feed_options *feed_options, hr_feed **out,
