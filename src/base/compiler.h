@@ -21,6 +21,11 @@
 // Code that runs where no sanitizer can follow (between clone and exec).
 #define HR_UNSANITIZED __attribute__((no_sanitize("address", "thread", "undefined"), noinline))
 
+// Bits of a 64-bit value; the first two are for values that are not zero.
+#define HR_CLZ64(x)      __builtin_clzll(x)
+#define HR_CTZ64(x)      __builtin_ctzll(x)
+#define HR_POPCOUNT64(x) __builtin_popcountll(x)
+
 #define HR_COUNTOF(a) (sizeof(a) / sizeof((a)[0]))
 #define HR_MIN(a, b)  ((a) < (b) ? (a) : (b))
 #define HR_MAX(a, b)  ((a) > (b) ? (a) : (b))

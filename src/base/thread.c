@@ -104,6 +104,18 @@ bool hr__cond_wait_ns(hr_cond *c, hr_mutex *m, uint64_t timeout_ns)
     return !failed;
 }
 
+void hr__once(hr_once *once, void (*run)(void))
+{
+    int failed = pthread_once(once, run);
+    HR_ASSERT(!failed);
+}
+
+void hr__at_fork_child(void (*run)(void))
+{
+    int failed = pthread_atfork(NULL, NULL, run);
+    HR_ASSERT(!failed);
+}
+
 typedef struct start {
     void (*run)(void *);
     void *arg;

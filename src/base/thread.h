@@ -33,6 +33,13 @@ void hr__cond_broadcast(hr_cond *c);
 void hr__cond_wait(hr_cond *c, hr_mutex *m);
 bool hr__cond_wait_ns(hr_cond *c, hr_mutex *m, uint64_t timeout_ns); // false: time is up
 
+// Runs something once in a process, whoever comes first; the others wait until it was done.
+typedef pthread_once_t hr_once;
+#define HR_ONCE_INIT PTHREAD_ONCE_INIT
+void hr__once(hr_once *once, void (*run)(void));
+// Calls `run` in every child that the program forks from now on. It may only note that it happened.
+void hr__at_fork_child(void (*run)(void));
+
 typedef enum hr_thread_class {
     HR_THREAD_NORMAL,
     HR_THREAD_BATCH, // yields to trainers: SCHED_BATCH and a lower priority, where the system allows

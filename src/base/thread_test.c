@@ -8,6 +8,8 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 typedef struct seen {
     char name[16];
@@ -47,6 +49,34 @@ static void thread__start_fails_without_memory(void **state)
     assert_status(hr__thread_start(&t, "x", HR_THREAD_NORMAL, look, NULL, NULL), HR_NOMEM);
     assert_false(t.started);
     hr__thread_join(&t);
+}
+
+static int runs, forks;
+
+static void count_run(void)
+{
+    runs++;
+}
+
+static void count_fork(void)
+{
+    forks++;
+}
+
+static void once__runs_once_and_fork_is_noticed(void **state)
+{
+    static hr_once once = HR_ONCE_INIT;
+    hr__once(&once, count_run);
+    hr__once(&once, count_run);
+    assert_int_equal(runs, 1);
+    hr__at_fork_child(count_fork);
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(forks);
+    int result = 0;
+    assert_int_equal(waitpid(pid, &result, 0), pid);
+    assert_int_equal(WEXITSTATUS(result), 1);
+    assert_int_equal(forks, 0);
 }
 
 static void cond__wait_ends_when_the_time_is_up(void **state)
@@ -177,6 +207,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(thread__has_a_name_and_no_signals),
         cmocka_unit_test(thread__start_fails_without_memory),
+        cmocka_unit_test(once__runs_once_and_fork_is_noticed),
         cmocka_unit_test(cond__wait_ends_when_the_time_is_up),
         cmocka_unit_test(cond__wait_for_ever_is_woken),
         cmocka_unit_test(queue__keeps_order_and_bounds),
