@@ -20,6 +20,15 @@
 #define HR_NORETURN    _Noreturn
 // Code that runs where no sanitizer can follow (between clone and exec).
 #define HR_UNSANITIZED __attribute__((no_sanitize("address", "thread", "undefined"), noinline))
+#define HR_INLINE      static inline __attribute__((always_inline))
+#define HR_UNALIGNED   __attribute__((aligned(1))) /* in a typedef: a value at any address */
+
+// Before a loop: its steps do not depend on each other, even where its arrays are the same one.
+#if defined(__clang__)
+#define HR_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define HR_INDEPENDENT _Pragma("GCC ivdep")
+#endif
 
 // Bits of a 64-bit value; the first two are for values that are not zero.
 #define HR_CLZ64(x)      __builtin_clzll(x)

@@ -12,7 +12,8 @@
  *  - Bitmaps are LSB first, as in Arrow. Bits of an output outside its range keep their value. An optional
  *    validity (`valid`, with `valid_offset`) may be NULL: every row is valid.
  *  - Nothing is read past the stated input nor written past the stated output: no padding is assumed.
- *  - No alignment is assumed of a pointer, not even its type's (decoders point into pages).
+ *  - `void *` and `uint8_t *` may point anywhere (decoders point into pages, slices into the middle of
+ *    buffers). Typed pointers are aligned as their type.
  *  - Outputs do not overlap inputs, except where "in place" is said: then out may EQUAL that input.
  *  - Integers wrap. Floats are IEEE, never contracted, never reassociated except where said.
  *  - Byte masks hold 0 or 1, one byte a value. We compare into bytes and not into bits because a byte
@@ -26,7 +27,7 @@
 
 #include "base/compiler.h"
 
-/// The types kernels compute on. The first HR_NUM_ARITH_COUNT have arithmetic; the others can be cast.
+/** The types kernels compute on. The first HR_NUM_ARITH_COUNT have arithmetic; the others can be cast. */
 typedef enum hr_num {
     HR_NUM_I8,
     HR_NUM_I16,
@@ -46,14 +47,14 @@ typedef enum hr_num {
     HR_NUM_INT_COUNT = HR_NUM_U64 + 1
 } hr_num;
 
-/// Bytes of one value of a type.
+/** Bytes of one value of a type. */
 static inline size_t hr__num_bytes(hr_num type)
 {
     static const uint8_t bytes[HR_NUM_COUNT] = {1, 2, 4, 8, 1, 2, 4, 8, 4, 8, 2, 2, 1};
     return bytes[type];
 }
 
-/// Which operands of a binary kernel are vectors; the other points at one value.
+/** Which operands of a binary kernel are vectors; the other points at one value. */
 typedef enum hr_shape { HR_SHAPE_VV, HR_SHAPE_VS, HR_SHAPE_SV, HR_SHAPE_COUNT } hr_shape;
 
 typedef enum hr_arith {
@@ -67,7 +68,7 @@ typedef enum hr_arith {
     HR_ARITH_COUNT
 } hr_arith;
 
-/// Division as Python does it: the quotient is floored, the remainder has the divisor's sign.
+/** Division as Python does it: the quotient is floored, the remainder has the divisor's sign. */
 typedef enum hr_divide { HR_DIVIDE_FLOOR, HR_DIVIDE_MOD, HR_DIVIDE_COUNT } hr_divide;
 
 typedef enum hr_unary {
@@ -92,7 +93,7 @@ typedef enum hr_unary {
     HR_UNARY_COUNT
 } hr_unary;
 
-/// IEEE: with a NaN every comparison is false, save NE, which is true.
+/** IEEE: with a NaN every comparison is false, save NE, which is true. */
 typedef enum hr_compare {
     HR_COMPARE_EQ,
     HR_COMPARE_NE,
@@ -118,18 +119,19 @@ typedef enum hr_logic {
     HR_LOGIC_COUNT
 } hr_logic;
 
-/// Count, mean and sum of squared differences from the mean. All zero is the empty set.
+/** Count, mean and sum of squared differences from the mean. All zero is the empty set. */
 typedef struct hr_moments {
     uint64_t count;
     double mean, m2;
+    double mean_low; // what the mean has below its last place; carried so that merges stay accurate
 } hr_moments;
 
-/// An unevaluated sum high + low, |low| <= ulp(high)/2 unless not finite. All zero is the empty sum.
+/** An unevaluated sum high + low, |low| <= ulp(high)/2 unless not finite. All zero is the empty sum. */
 typedef struct hr_sum {
     double high, low;
 } hr_sum;
 
-/// One column of a matrix to be laid row-major.
+/** One column of a matrix to be laid row-major. */
 typedef struct hr_interleave_column {
     const void *values; // [rows]
     hr_num type;
@@ -138,12 +140,12 @@ typedef struct hr_interleave_column {
     double fill; // written where not valid; rounded to the matrix's type
 } hr_interleave_column;
 
-/// out[i] = (type)in[i]. In place where both types have the same width.
+/** out[i] = (type)in[i]. In place where both types have the same width. */
 typedef void hr_cast_fn(void *out, const void *in, size_t count);
-/// In place with a vector operand. A scalar operand points at one value.
+/** In place with a vector operand. A scalar operand points at one value. */
 typedef void hr_binary_fn(void *out, const void *a, const void *b, size_t count);
-/// Returns how many divisors are an integer zero; their result is 0 and, if `zeros` is not NULL, their
-/// byte in zeros[count] is 1 (all others are written 0). Floats divide by zero as numpy does and return 0.
+/** Returns how many divisors are an integer zero; their result is 0 and, if `zeros` is not NULL, their 
+ * byte in zeros[count] is 1 (all others are written 0). Floats divide by zero as numpy does and return 0. */
 typedef size_t hr_divide_fn(void *out, const void *a, const void *b, size_t count, uint8_t *zeros);
 typedef void hr_unary_fn(void *out, const void *in, size_t count); // in place
 typedef void hr_compare_fn(uint8_t *mask_out, const void *a, const void *b, size_t count);
@@ -184,7 +186,7 @@ typedef struct hr_kernels {
                        size_t count); // width <= 64
     } unpack;
 
-    /// Prefix sums: out[i] = (*last += min_delta + packed[i]), wrapping; *last is left at out[count - 1]. In place.
+    /** Prefix sums: out[i] = (*last += min_delta + packed[i]), wrapping; *last is left at out[count - 1]. In place. */
     struct {
         void (*sum_i32)(int32_t *out, const uint32_t *packed, size_t count, int32_t min_delta,
                         int32_t *last);
@@ -214,27 +216,27 @@ typedef struct hr_kernels {
         bool (*check)(const uint32_t *codes, size_t count, size_t entries);
     } dict;
 
-    /// Bitmaps and selections.
+    /** Bitmaps and selections. */
     struct {
         size_t (*count)(const uint8_t *bits, size_t offset, size_t count); // bits that are 1
-        /// In place only with equal offsets.
+        /** In place only with equal offsets. */
         void (*copy)(uint8_t *out, size_t out_offset, const uint8_t *in, size_t in_offset,
                      size_t count);
         void (*invert)(uint8_t *out, size_t out_offset, const uint8_t *in, size_t in_offset,
                        size_t count);
-        /// In place with an input of the same offset.
+        /** In place with an input of the same offset. */
         hr_bit_logic_fn *logic[HR_LOGIC_COUNT];
         void (*set)(uint8_t *out, size_t offset, size_t count, bool value);
-        /// Bit i = bytes[i] != 0. Returns how many are 1.
+        /** Bit i = bytes[i] != 0. Returns how many are 1. */
         size_t (*from_bytes)(uint8_t *out, size_t out_offset, const uint8_t *bytes, size_t count);
-        /// out[i] = 0 or 1.
+        /** out[i] = 0 or 1. */
         void (*to_bytes)(uint8_t *out, const uint8_t *bits, size_t offset, size_t count);
-        /// Bit i = levels[i] == level. Returns how many are 1. For definition levels against the maximum.
+        /** Bit i = levels[i] == level. Returns how many are 1. For definition levels against the maximum. */
         size_t (*from_levels8)(uint8_t *out, size_t out_offset, const uint8_t *levels,
                                uint8_t level, size_t count);
         size_t (*from_levels16)(uint8_t *out, size_t out_offset, const uint16_t *levels,
                                 uint16_t level, size_t count);
-        /// Writes base + i for each bit i that is 1, ascending; returns how many. out needs room for exactly those.
+        /** Writes base + i for each bit i that is 1, ascending; returns how many. out needs room for exactly those. */
         size_t (*positions)(uint32_t *out, const uint8_t *bits, size_t offset, size_t count,
                             uint32_t base);
     } bits;
@@ -307,11 +309,11 @@ typedef struct hr_kernels {
      */
     struct {
         hr_cast_fn *to[HR_NUM_COUNT][HR_NUM_COUNT]; // [from][to]
-        /// Big-endian two's complement of `width` 1..16 bytes to 16 little-endian bytes, sign extended.
+        /** Big-endian two's complement of `width` 1..16 bytes to 16 little-endian bytes, sign extended. */
         void (*decimal)(uint8_t *out, const uint8_t *in, size_t width, size_t count);
     } cast;
 
-    /// Arithmetic by [operation][shape][type]; NULL where the enumeration says "floats only" and the type is not.
+    /** Arithmetic by [operation][shape][type]; NULL where the enumeration says "floats only" and the type is not. */
     struct {
         hr_binary_fn *binary[HR_ARITH_COUNT][HR_SHAPE_COUNT][HR_NUM_ARITH_COUNT];
         hr_divide_fn *divide[HR_DIVIDE_COUNT][HR_SHAPE_COUNT][HR_NUM_ARITH_COUNT]; // in place
@@ -320,7 +322,7 @@ typedef struct hr_kernels {
         hr_mask_fn *classify[HR_CLASSIFY_COUNT][HR_NUM_ARITH_COUNT];     // F32 and F64; others NULL
         hr_logic_fn *logic[HR_LOGIC_COUNT];                              // byte masks
         void (*invert)(uint8_t *out, const uint8_t *mask, size_t count); // 1 - mask; in place
-        /// out[i] = mask[i] ? a[i] : b[i], any width. A scalar operand is one value. In place with a or b.
+        /** out[i] = mask[i] ? a[i] : b[i], any width. A scalar operand is one value. In place with a or b. */
         void (*select)(void *out, const uint8_t *mask, const void *a, bool a_is_scalar,
                        const void *b, bool b_is_scalar, size_t count, size_t width);
     } arith;
@@ -341,17 +343,17 @@ typedef struct hr_kernels {
      * same bits on every machine; another cut into calls may differ in the last bits.
      */
     struct {
-        /// Pairwise in blocks, compensated between them; merged into *inout. By [HR_NUM_F32 or HR_NUM_F64].
+        /** Pairwise in blocks, compensated between them; merged into *inout. By [HR_NUM_F32 or HR_NUM_F64]. */
         hr_sum_float_fn *sum_float[HR_NUM_ARITH_COUNT];
-        /// Sign or zero extended to 64 bits, modulo 2^64. Integer types; floats NULL.
+        /** Sign or zero extended to 64 bits, modulo 2^64. Integer types; floats NULL. */
         hr_sum_int_fn *sum_int[HR_NUM_ARITH_COUNT];
-        /// Merged into *inout by Chan's rule, in float64. A NaN makes mean and m2 NaN.
+        /** Merged into *inout by Chan's rule, in float64. A NaN makes mean and m2 NaN. */
         hr_moments_fn *moments[HR_NUM_ARITH_COUNT];
         void (*moments_merge)(hr_moments *inout, const hr_moments *other);
         void (*sum_merge)(hr_sum *inout, const hr_sum *other);
-        /// Least and greatest, NaN left out. Returns how many values took part; if 0 the outputs are untouched.
+        /** Least and greatest, NaN left out. Returns how many values took part; if 0 the outputs are untouched. */
         hr_extent_fn *extent[HR_NUM_ARITH_COUNT];
-        /// Sum modulo 2^64 of the little-endian 8-byte words of bytes[0, byte_count), the last zero extended.
+        /** Sum modulo 2^64 of the little-endian 8-byte words of bytes[0, byte_count), the last zero extended. */
         uint64_t (*touch)(const void *bytes, size_t byte_count);
     } reduce;
 
@@ -369,51 +371,51 @@ typedef struct hr_kernels {
     struct {
         void (*seed)(uint64_t *acc, uint64_t first_row, size_t rows, uint64_t seed);
         void (*seed_at)(uint64_t *acc, const uint64_t *row_index, size_t rows, uint64_t seed);
-        /// `per_row` values of `type` in each row. Types other than floats only tell the width.
+        /** `per_row` values of `type` in each row. Types other than floats only tell the width. */
         void (*fixed)(uint64_t *acc, const void *values, hr_num type, size_t per_row,
                       const uint8_t *valid, size_t valid_offset, size_t rows);
         void (*bits)(uint64_t *acc, const uint8_t *bits, size_t offset, const uint8_t *valid,
                      size_t valid_offset, size_t rows); // as bytes 0 and 1
-        /// Row i is values [offsets[i], offsets[i + 1]) of `type`; strings are HR_NUM_U8.
+        /** Row i is values [offsets[i], offsets[i + 1]) of `type`; strings are HR_NUM_U8. */
         void (*var32)(uint64_t *acc, const void *values, hr_num type, const int32_t *offsets,
                       const uint8_t *valid, size_t valid_offset, size_t rows);
         void (*var64)(uint64_t *acc, const void *values, hr_num type, const int64_t *offsets,
                       const uint8_t *valid, size_t valid_offset, size_t rows);
         void (*nulls)(uint64_t *acc, size_t rows); // a column of nulls
-        /// Avalanches each accumulator (in place when out == acc; out may be NULL) and returns their sum.
+        /** Avalanches each accumulator (in place when out == acc; out may be NULL) and returns their sum. */
         uint64_t (*finish_sum)(uint64_t *out, const uint64_t *acc, size_t rows);
     } hash;
 
-    /// Columns to rows.
+    /** Columns to rows. */
     struct {
-        /// out[row * out_stride + c] = column c converted as by cast; out_stride >= columns, in values.
+        /** out[row * out_stride + c] = column c converted as by cast; out_stride >= columns, in values. */
         void (*to_f32)(float *out, size_t out_stride, const hr_interleave_column *columns,
                        size_t column_count, size_t rows);
         void (*to_f64)(double *out, size_t out_stride, const hr_interleave_column *columns,
                        size_t column_count, size_t rows);
-        /// `width` bytes a row from in (rows in_stride bytes apart) to out (rows out_stride bytes apart).
+        /** `width` bytes a row from in (rows in_stride bytes apart) to out (rows out_stride bytes apart). */
         void (*strided)(void *out, size_t out_stride, const void *in, size_t in_stride,
                         size_t width, size_t rows);
     } interleave;
 
-    /// Constants and ramps.
+    /** Constants and ramps. */
     struct {
         void (*constant)(void *out, const void *value, size_t width,
                          size_t count); // any width >= 1
         void (*iota_i32)(int32_t *out, int32_t first, int32_t step, size_t count);
         void (*iota_i64)(int64_t *out, int64_t first, int64_t step, size_t count);
-        /// out [rows, row_values]: row i is filled with first + i.
+        /** out [rows, row_values]: row i is filled with first + i. */
         void (*range_rows)(int64_t *out, int64_t first, size_t row_values, size_t rows);
     } fill;
 } hr_kernels;
 
-/// The table for this processor, under hr__cpu_set_mask(). Filled by the first call; thread-safe.
+/** The table for this processor, under hr__cpu_set_mask(). Filled by the first call; thread-safe. */
 const hr_kernels *hr__kernels(void);
 
-/// Fills a table of the caller's with the best versions for a set of HR_CPU_* features; 0 is the reference.
+/** Fills a table of the caller's with the best versions for a set of HR_CPU_* features; 0 is the reference. */
 void hr__kernels_fill(hr_kernels *kernels, unsigned features);
 
-/// The name of the best version that `features` reaches: "avx2" or "c". Static text.
+/** The name of the best version that `features` reaches: "avx2" or "c". Static text. */
 const char *hr__kernels_isa(unsigned features);
 
 #endif
