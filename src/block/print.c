@@ -24,23 +24,29 @@
 static const int64_t unit_per_second[] = {1, 1000, 1000000, 1000000000};
 static const int unit_digits[] = {0, 3, 6, 9};
 
+// The fewest digits that read back as the same bits; plain notation where it is not long.
 static void put_short_float(hr_text *out, float value, hr_num to, const void *bits)
 {
     char digits[32];
-    size_t width = hr__num_bytes(to);
+    int precision = 1;
     if (!isfinite(value)) {
         hr__text_put(out, "null", 4);
         return;
     }
-    for (int precision = 1; precision <= 9; precision++) {
+    for (; precision < 9; precision++) {
         uint8_t back[4];
         snprintf(digits, sizeof digits, "%.*g", precision, (double)value);
         float read = strtof(digits, NULL);
         hr__kernels()->cast.to[HR_NUM_F32][to](back, &read, 1);
-        if (memcmp(back, bits, width) == 0)
+        if (memcmp(back, bits, hr__num_bytes(to)) == 0)
             break;
     }
-    hr__text_put(out, digits, strlen(digits));
+    snprintf(digits, sizeof digits, "%.*e", precision - 1, (double)value);
+    int exponent = (int)strtol(strchr(digits, 'e') + 1, NULL, 10);
+    if (value == 0 || (exponent >= -5 && exponent < 16))
+        hr__text_add(out, "%.*f", HR_MAX(0, precision - 1 - exponent), (double)value);
+    else
+        hr__text_put(out, digits, strlen(digits));
 }
 
 static void put_float(hr_text *out, hr_type_id id, const uint8_t *at)
