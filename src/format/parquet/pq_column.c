@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+// A column of an open fragment: its list of pages, found in order and prepared by whoever needs them first.
+//
+// One mutex a column guards the list and the pages' states; it is never held while a page is read or prepared. One
+// thread at a time walks over headers (`walking`); any number prepare different pages; a thread that needs a page which
+// another one prepares waits for `changed`.
+//
+// Flat columns know a page's rows from its header. Lists in v1 pages do not: rows are counted by the levels, so pages
+// are prepared in order from the first; what a pass does not need of them stays, up to KEEP_BYTES_MAX, for the pass
+// that does.
+#include "format/parquet/pq_page.h"
+#include <inttypes.h>
+
+#define KEEP_BYTES_MAX (16u << 20)
+
+hr_status hr__pq_column_open(pq_fragment *fragment, pq_column *column, const pq_leaf *leaf,
+                             hr_error *err)
+{
+    const pq_file *file = &fragment->reader->file;
+    const pq_chunk *chunk = &fragment->group->chunks[leaf->chunk_index];
+    column->fragment = fragment;
+    column->leaf = leaf;
+    column->chunk = chunk;
+    hr_status status = hr__codec_check(chunk->codec, err);
+    if (!status && !leaf->is_list && chunk->values != fragment->group->rows)
+        status = HR_FAIL(err, HR_CORRUPT, "%" PRId64 " values, its row group has %" PRId64 " rows",
+                         chunk->values, fragment->group->rows);
+    if (status)
+        return hr__pq_page_context(column, NULL, status, err);
+    hr__mutex_init(&column->mutex);
+    hr__cond_init(&column->changed);
+    column->next_at = (uint64_t)chunk->start;
+    column->end_at = column->next_at + (uint64_t)chunk->compressed_bytes;
+    if (file->pads_dictionary)
+        column->end_at = HR_MIN(column->end_at + 100, file->data_end);
+    column->window_bytes = 64u << 10;
+    return HR_OK;
+}
+
+void hr__pq_column_close(pq_column *column)
+{
+    if (!column->chunk)
+        return;
+    for (size_t i = 0; i < column->pages.count; i++) {
+        HR_ASSERT(column->pages.items[i]->pins == 0);
+        hr__pq_page_drop(column, column->pages.items[i]);
+        hr__free(column->pages.items[i]);
+    }
+    HR_VEC_FINISH(&column->pages);
+    hr__pq_window_unref(column, &column->window);
+    hr__scratch_give(column->fragment->scratch, column->dictionary.memory);
+    hr__cond_finish(&column->changed);
+    hr__mutex_finish(&column->mutex);
+}
+
+// Sets row_first of the pages behind `page` as far as rows are known. Under the mutex.
+static void number_rows(pq_column *column, size_t from)
+{
+    for (size_t i = from; i < column->pages.count; i++) {
+        pq_page *page = column->pages.items[i];
+        pq_page *before = i > 0 ? column->pages.items[i - 1] : NULL;
+        if (before && (before->row_first < 0 || before->rows < 0))
+            return;
+        page->row_first = before ? before->row_first + before->rows : 0;
+    }
+}
+
+// Finds one more page; under the mutex, which is let go meanwhile.
+static hr_status walk(pq_column *column, hr_error *err)
+{
+    pq_page *page = NULL;
+    if (column->walking) {
+        hr__cond_wait(&column->changed, &column->mutex);
+        return HR_OK;
+    }
+    // Room for the page is made before, so that nothing can fail after it was found.
+    HR_TRY(HR_VEC_RESERVE(&column->pages, 1, err));
+    column->walking = true;
+    hr__mutex_unlock(&column->mutex);
+    hr_status status = hr__pq_page_walk(column, &page, err);
+    hr__mutex_lock(&column->mutex);
+    column->walking = false;
+    if (!status && page) {
+        column->pages.items[column->pages.count++] = page;
+        number_rows(column, column->pages.count - 1);
+    } else if (!status) {
+        column->walked = true;
+        hr__pq_window_unref(column, &column->window);
+    }
+    hr__cond_broadcast(&column->changed);
+    return status;
+}
+
+static void check_page_rows(pq_column *column, pq_page *page)
+{
+    page->rows = column->leaf->is_list ? page->begins : page->level_count;
+    number_rows(column, (size_t)page->number);
+}
+
+// Makes a page READY; under the mutex, which is let go meanwhile.
+static hr_status ready(pq_column *column, pq_page *page, hr_error *err)
+{
+    while (page->state == PQ_BUSY)
+        hr__cond_wait(&column->changed, &column->mutex);
+    if (page->state == PQ_READY)
+        return HR_OK;
+    page->state = PQ_BUSY;
+    hr__mutex_unlock(&column->mutex);
+    hr_status status = hr__pq_page_prepare(column, page, err);
+    hr__mutex_lock(&column->mutex);
+    page->state = status ? PQ_UNREAD : PQ_READY;
+    if (!status) {
+        column->kept_bytes += page->held_bytes;
+        check_page_rows(column, page);
+        // Decompressed: the bytes it came from are not needed any more.
+        if (page->memory)
+            hr__pq_window_unref(column, &page->window);
+    }
+    hr__cond_broadcast(&column->changed);
+    return status;
+}
+
+static hr_status missing_rows(pq_column *column, int64_t found, hr_error *err)
+{
+    hr_status status =
+        HR_FAIL(err, HR_CORRUPT, "its pages end after %" PRId64 " rows, its row group has %" PRId64,
+                found, column->fragment->group->rows);
+    return hr__pq_page_context(column, NULL, status, err);
+}
+
+// Unpins; under the mutex. `keep`: some of its rows may still be wanted.
+static void unpin(pq_column *column, pq_page *page, bool keep)
+{
+    if (--page->pins == 0 && (!keep || column->kept_bytes > KEEP_BYTES_MAX))
+        hr__pq_page_drop(column, page);
+}
+
+// The page that holds row `first`, or the last one before whose place is known.
+static size_t first_page(const pq_column *column, int64_t first)
+{
+    size_t low = 0, high = column->pages.count;
+    while (low + 1 < high) {
+        size_t middle = low + (high - low) / 2;
+        int64_t begins = column->pages.items[middle]->row_first;
+        // The last page that begins at or before the row: pages without rows of their own come before it.
+        if (begins >= 0 && begins <= first)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+// What a page is to rows [first, end): asked when its row_first is known; `rows` may not be.
+typedef enum place { PLACE_BEFORE, PLACE_INSIDE, PLACE_UNKNOWN, PLACE_AFTER } place;
+
+static place page_place(const pq_page *page, bool may_continue, int64_t first, int64_t end)
+{
+    if (page->row_first > end || (page->row_first == end && !may_continue))
+        return PLACE_AFTER;
+    if (page->row_first == end) // only what continues the last row
+        return page->state == PQ_READY ? (page->ends[0] > 0 ? PLACE_INSIDE : PLACE_AFTER)
+                                       : PLACE_UNKNOWN;
+    if (page->rows < 0)
+        return PLACE_UNKNOWN;
+    return page->row_first + page->rows <= first ? PLACE_BEFORE : PLACE_INSIDE;
+}
+
+static hr_status pin_pages(pq_column *column, int64_t first, int64_t end, pq_pinned *pinned,
+                           hr_error *err)
+{
+    bool may_continue = column->leaf->is_list;
+    for (size_t i = first_page(column, first);;) {
+        if (i == column->pages.count) {
+            pq_page *last = i > 0 ? column->pages.items[i - 1] : NULL;
+            int64_t found = last && last->rows >= 0 ? last->row_first + last->rows : 0;
+            if (column->walked && found < end)
+                return missing_rows(column, found, err);
+            if (column->walked)
+                return HR_OK;
+            HR_TRY(walk(column, err));
+            continue;
+        }
+        pq_page *page = column->pages.items[i];
+        HR_ASSERT(page->row_first >= 0);
+        // A v2 page begins a row, so nothing of it continues the page before.
+        place where = page_place(page, may_continue && !page->is_v2, first, end);
+        if (where == PLACE_AFTER)
+            return HR_OK;
+        if (where == PLACE_BEFORE) {
+            i++;
+            continue;
+        }
+        page->pins++;
+        hr_status status = ready(column, page, err);
+        where = page_place(page, may_continue && !page->is_v2, first, end);
+        if (status || where != PLACE_INSIDE)
+            unpin(column, page, !status);
+        HR_TRY(status);
+        if (where == PLACE_INSIDE) {
+            if (HR_VEC_PUSH(&pinned->pages, page, err) != HR_OK) {
+                unpin(column, page, true);
+                return HR_NOMEM;
+            }
+            i++;
+        }
+    }
+}
+
+hr_status hr__pq_column_pin(pq_column *column, int64_t first, int64_t rows, pq_pinned *pinned,
+                            hr_error *err)
+{
+    if (rows == 0)
+        return HR_OK;
+    hr__mutex_lock(&column->mutex);
+    hr_status status = pin_pages(column, first, first + rows, pinned, err);
+    hr__mutex_unlock(&column->mutex);
+    return status;
+}
+
+void hr__pq_column_unpin(pq_column *column, int64_t first, int64_t rows, pq_pinned *pinned)
+{
+    if (pinned->pages.count == 0) {
+        HR_VEC_FINISH(&pinned->pages);
+        return;
+    }
+    hr__mutex_lock(&column->mutex);
+    for (size_t i = 0; i < pinned->pages.count; i++) {
+        pq_page *page = pinned->pages.items[i];
+        int64_t begin = HR_MAX(first, page->row_first);
+        int64_t end = HR_MIN(first + rows, page->row_first + page->rows);
+        page->rows_passed += HR_MAX(end - begin, 0);
+        unpin(column, page, page->rows_passed < page->rows);
+    }
+    hr__mutex_unlock(&column->mutex);
+    HR_VEC_FINISH(&pinned->pages);
+}
