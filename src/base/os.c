@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -139,5 +140,28 @@ hr_status hr__pwrite_full(int fd, const void *from, size_t bytes, uint64_t offse
                                    bytes - done, (unsigned long long)(offset + done));
         done += (size_t)put;
     }
+    return HR_OK;
+}
+
+hr_status hr__preallocate(int fd, uint64_t offset, uint64_t bytes, hr_error *err)
+{
+    int failed;
+    HR_TRY(check_range(offset, bytes, err));
+    do
+        failed = fallocate(fd, 0, (off_t)offset, (off_t)bytes);
+    while (failed && errno == EINTR);
+    // A file system that cannot allocate ahead allocates as it is written.
+    if (failed && errno != EOPNOTSUPP)
+        return hr__error_errno(err, errno, "space for %llu bytes at offset %llu",
+                               (unsigned long long)bytes, (unsigned long long)offset);
+    return HR_OK;
+}
+
+hr_status hr__free_bytes(const char *path, uint64_t *out, hr_error *err)
+{
+    struct statvfs info;
+    if (statvfs(path, &info) != 0)
+        return hr__error_errno(err, errno, "free space of '%s'", path);
+    *out = (uint64_t)info.f_bavail * info.f_frsize;
     return HR_OK;
 }

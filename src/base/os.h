@@ -54,6 +54,11 @@ HR_USE_RESULT hr_status hr__pread_full(int fd, void *to, size_t bytes, uint64_t 
 HR_USE_RESULT hr_status hr__pwrite_full(int fd, const void *from, size_t bytes, uint64_t offset,
                                         hr_error *err);
 
+// Makes the file long enough for a range and gives it space on the disk, where the file system can.
+HR_USE_RESULT hr_status hr__preallocate(int fd, uint64_t offset, uint64_t bytes, hr_error *err);
+// Free bytes of the file system that holds `path`, for this user.
+HR_USE_RESULT hr_status hr__free_bytes(const char *path, uint64_t *out, hr_error *err);
+
 // --- sockets (AF_UNIX, SOCK_SEQPACKET: one message a packet, at most 64 KiB, up to 8 descriptors) ---
 #define HR_MESSAGE_BYTES_MAX 65536
 #define HR_MESSAGE_FDS_MAX   8
@@ -65,6 +70,8 @@ HR_USE_RESULT hr_status hr__socket_pair(int fds_out[2], hr_error *err);
 // CANCELLED: the peer is gone. TIMEOUT: it has read nothing for 10 seconds.
 HR_USE_RESULT hr_status hr__socket_send(int fd, const void *bytes, size_t count, const int *fds,
                                         int fd_count, hr_error *err);
+// From now on a send to a peer that is full gives TIMEOUT at once instead of waiting for it.
+HR_USE_RESULT hr_status hr__socket_never_wait(int fd, hr_error *err);
 // HR_END: the peer is gone. *fd_count_inout: room in, received out.
 HR_USE_RESULT hr_status hr__socket_receive(int fd, void *bytes, size_t room, size_t *count_out,
                                            int *fds, int *fd_count_inout, hr_error *err);
@@ -91,6 +98,9 @@ HR_USE_RESULT hr_status hr__spawn(const hr_spawn *spawn, pid_t *pid_out,
 // *ended_out false while it runs. code_out: exit code, or 128 + signal.
 HR_USE_RESULT hr_status hr__reap(pid_t pid, bool wait, bool *ended_out, int *code_out,
                                  hr_error *err);
+// A descriptor that can be read (hr__poll_read) once the process ended, a child or not, reaped or not. NOT_FOUND: it
+// is gone. UNSUPPORTED: the kernel has no such thing (before 5.3).
+HR_USE_RESULT hr_status hr__process_watch(pid_t pid, int *fd_out, hr_error *err);
 HR_USE_RESULT hr_status hr__self_path(char *out, size_t room, hr_error *err); // /proc/self/exe
 // The folder for sockets of this user's runtimes ($XDG_RUNTIME_DIR/headrace, else /tmp/headrace-UID), made 0700.
 HR_USE_RESULT hr_status hr__runtime_dir(char *out, size_t room, hr_error *err);

@@ -185,6 +185,19 @@ hr_status hr__reap(pid_t pid, bool wait, bool *ended_out, int *code_out, hr_erro
     return HR_OK;
 }
 
+hr_status hr__process_watch(pid_t pid, int *fd_out, hr_error *err)
+{
+    int fd = (int)syscall(SYS_pidfd_open, pid, 0); // close-on-exec by itself
+    if (fd < 0 && errno == ESRCH)
+        return HR_FAIL(err, HR_NOT_FOUND, "process %ld is gone", (long)pid);
+    if (fd < 0 && errno == ENOSYS)
+        return HR_FAIL(err, HR_UNSUPPORTED, "watching a process needs Linux 5.3");
+    if (fd < 0)
+        return hr__error_errno(err, errno, "watching process %ld", (long)pid);
+    *fd_out = fd;
+    return HR_OK;
+}
+
 hr_status hr__self_path(char *out, size_t room, hr_error *err)
 {
     ssize_t bytes = readlink("/proc/self/exe", out, room);

@@ -7,6 +7,7 @@
 #include "base/os.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stddef.h>
 #include <string.h>
@@ -144,6 +145,14 @@ hr_status hr__socket_pair(int fds_out[2], hr_error *err)
     return HR_OK;
 }
 
+hr_status hr__socket_never_wait(int fd, hr_error *err)
+{
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+        return hr__error_errno(err, errno, "socket that never waits");
+    return HR_OK;
+}
+
 hr_status hr__socket_send(int fd, const void *bytes, size_t count, const int *fds, int fd_count,
                           hr_error *err)
 {
@@ -174,7 +183,8 @@ hr_status hr__socket_send(int fd, const void *bytes, size_t count, const int *fd
     if (sent < 0 && (errno == EPIPE || errno == ECONNRESET || errno == ENOTCONN))
         return HR_FAIL(err, HR_CANCELLED, "send: the peer is gone");
     if (sent < 0 && errno == EAGAIN)
-        return HR_FAIL(err, HR_TIMEOUT, "send: the peer has read nothing for %d seconds",
+        return HR_FAIL(err, HR_TIMEOUT,
+                       "send: the peer does not read (within %d seconds, where the socket waits)",
                        SEND_WAIT_S);
     return hr__error_errno(err, sent < 0 ? errno : EIO, "send %zu bytes", count);
 }
