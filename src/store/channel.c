@@ -6,9 +6,9 @@
 //   FREE -> QUEUED (pushed, object pinned) -> TAKEN (found taken by collect) -> FREE (its number came back: unpinned)
 //                      \-> FREE (revoked)
 //
-// The ring is bounded by its slots, what the consumer holds by the lease numbers; a descriptor leaves its slot as it is
-// taken, so batches that somebody keeps do not stop the ring. The consumer's words are read, checked against our own
-// books and never trusted (ring.h).
+// The ring is bounded by its slots, what the consumer holds by the lease numbers; a descriptor leaves its slot as
+// it is taken, so batches that somebody keeps do not stop the ring. The consumer's words are read, checked against
+// our own books and never trusted (ring.h).
 #include "store/channel.h"
 
 #include "base/os.h"
@@ -91,15 +91,25 @@ out:
     return status;
 }
 
-// Lock held; whether the caller must free it.
-static bool drop_ref(hr_channel *c)
+void hr__channel_hold(hr_channel *c)
 {
-    HR_ASSERT(c->refs > 0);
-    return --c->refs == 0;
+    hr__mutex_lock(&c->lock);
+    c->refs++;
+    hr__mutex_unlock(&c->lock);
 }
 
-// Tells the consumer that there is something to see. Sequentially consistent with wait_a_slice in port.c: either it finds the
-// signal bumped, or we find it waiting.
+void hr__channel_drop(hr_channel *c)
+{
+    hr__mutex_lock(&c->lock);
+    HR_ASSERT(c->refs > 0);
+    bool last = --c->refs == 0;
+    hr__mutex_unlock(&c->lock);
+    if (last)
+        free_channel(c);
+}
+
+// Tells the consumer that there is something to see. Sequentially consistent with wait_a_slice in port.c: either it
+// finds the signal bumped, or we find it waiting.
 static void signal_consumer(hr_channel *c)
 {
     atomic_fetch_add_explicit(&c->ring->signal, 1, memory_order_seq_cst);
@@ -409,11 +419,7 @@ void hr__channel_detach(hr_channel *c)
     if (closed)
         hr__channel_revoke(c, 0, drop_descriptor, c->store);
     tell(c);
-    hr__mutex_lock(&c->lock);
-    bool last = drop_ref(c);
-    hr__mutex_unlock(&c->lock);
-    if (last)
-        free_channel(c);
+    hr__channel_drop(c);
 }
 
 void hr__channel_close(hr_channel **channel)
@@ -429,9 +435,5 @@ void hr__channel_close(hr_channel **channel)
         true; // what the revocation must leave (it is being taken) goes when the consumer does
     hr__mutex_unlock(&c->lock);
     hr__channel_revoke(c, 0, drop_descriptor, c->store);
-    hr__mutex_lock(&c->lock);
-    bool last = drop_ref(c);
-    hr__mutex_unlock(&c->lock);
-    if (last)
-        free_channel(c);
+    hr__channel_drop(c);
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A channel inside, for port.c (the same process) and service.c (another one).
 //
-// Locks: channel.lock guards everything not said to be constant; it comes before store.lock. `changed` is called without it.
+// Locks: channel.lock guards everything not said to be constant; it comes before store.lock. `changed` is called
+// without it.
 #ifndef HR_STORE_CHANNEL_H
 #define HR_STORE_CHANNEL_H
 
@@ -54,6 +55,8 @@ struct hr_channel {
 // The consumer's end comes (INVALID when there was one already) and goes: its leases return then.
 HR_USE_RESULT hr_status hr__channel_attach(hr_channel *channel, hr_error *err);
 void hr__channel_detach(hr_channel *channel);
+void hr__channel_hold(hr_channel *channel); // one more reference, for an offer
+void hr__channel_drop(hr_channel *channel);
 // The consumer rang: collects and tells the owner.
 void hr__channel_rang(hr_channel *channel);
 

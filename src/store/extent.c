@@ -5,10 +5,10 @@
 //            ^                                                  |
 //            +-------------- punched, coldest first ------------+
 //
-// First touch of fresh pages runs at about 1 GiB/s, a copy between warm ones at ten times that; so an extent keeps its
-// pages (and their charge) when it is given back. Pages are punched only when the budget or the ledger refuses new ones; an
-// extent without pages is address space again, of no class. An extent is charged for the pages that its users asked for,
-// not for its class's size.
+// First touch of fresh pages runs at about 1 GiB/s, a copy between warm ones at ten times that; so an extent keeps
+// its pages (and their charge) when it is given back. Pages are punched only when the budget or the ledger refuses
+// new ones; an extent without pages is address space again, of no class. An extent is charged for the pages that
+// its users asked for, not for its class's size.
 #include "store/store_priv.h"
 
 #include "base/os.h"
@@ -17,13 +17,13 @@
 static uint64_t class_bytes(uint64_t bytes)
 {
     bytes = HR_MAX(bytes, (uint64_t)HR_EXTENT_BYTES_MIN);
-    uint64_t power = (uint64_t)1 << (63 - __builtin_clzll(bytes));
+    uint64_t power = (uint64_t)1 << (63 - HR_CLZ64(bytes));
     return HR_ALIGN_UP(bytes, HR_MAX(power / 8, (uint64_t)HR_EXTENT_BYTES_MIN));
 }
 
 static uint32_t class_index(uint64_t bytes)
 {
-    uint32_t power = 63 - (uint32_t)__builtin_clzll(bytes);
+    uint32_t power = 63 - (uint32_t)HR_CLZ64(bytes);
     return power * 8 + (uint32_t)((bytes - ((uint64_t)1 << power)) >> (power - 3));
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whether this process is a forked child of the one that opened a handle. A counter bumped in each child: no system call
-// at each use, and no lock that a fork may have left held is touched to find out.
+// Whether this process is a forked child of the one that opened a handle. A counter bumped in each child: no system
+// call at each use, and no lock that a fork may have left held is touched to find out.
 #include "store/store_priv.h"
 
 static _Atomic uint32_t generation = 1;
@@ -12,12 +12,12 @@ static void in_child(void)
 
 static void watch(void)
 {
-    HR_ASSERT(pthread_atfork(NULL, NULL, in_child) == 0);
+    hr__at_fork_child(in_child);
 }
 
 uint32_t hr__fork_generation(void)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, watch);
+    static hr_once once = HR_ONCE_INIT;
+    hr__once(&once, watch);
     return atomic_load_explicit(&generation, memory_order_relaxed);
 }

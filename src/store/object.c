@@ -3,10 +3,10 @@
 //
 //   create -> CREATED (one writer) -> seal -> SEALED (immutable) -> last reference -> free
 //
-// An id is the index of an entry and its generation, so that a stale id is caught and not mistaken for a newer object.
-// A sealed object is in memory (extent), on disk (disk_bytes), or both. Pinned, it is in memory and stays. References and
-// pins are plain counters under the store's lock: a creation with its release costs some hundred nanoseconds, which
-// a block of a megabyte does not notice.
+// An id is the index of an entry and its generation, so that a stale id is caught and not mistaken for a newer
+// object. A sealed object is in memory (extent), on disk (disk_bytes), or both. Pinned, it is in memory and stays.
+// References and pins are plain counters under the store's lock: a creation with its release costs some hundred
+// nanoseconds, which a block of a megabyte does not notice.
 #include "store/channel.h"
 #include "store/evict.h"
 

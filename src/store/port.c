@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The consumer's end of a channel: takes descriptors from the ring, maps what they name, gives leases back.
 //
-// Nothing here asks the runtime: a batch that lies ready costs a compare-and-swap and a bell. The bell is an eventfd (or a
-// direct call in the owner's process), rung only while the owner asks for it. A consumer that finds nothing spins for some
-// microseconds when there is more than one processor, then sleeps on the ring's futex, and looks every 200 ms whether the
-// owner still lives.
+// Nothing here asks the runtime: a batch that lies ready costs a compare-and-swap and a bell. The bell is an
+// eventfd (or a direct call in the owner's process), rung only while the owner asks for it. A consumer that finds
+// nothing spins for some microseconds when there is more than one processor, then sleeps on the ring's futex, and
+// looks every 200 ms whether the owner still lives.
 #include "store/port.h"
 
 #include "base/cpu.h"
@@ -115,7 +115,8 @@ static bool port_forked(const hr_port *port)
 
 static void ring_bell(hr_port *port)
 {
-    // Sequentially consistent with the store in channel.c: either the owner's look sees what we did, or we see it armed.
+    // Sequentially consistent with the store in channel.c: either the owner's look sees what we did, or we see it
+    // armed.
     if (!port->end.alive ||
         atomic_exchange_explicit(&port->ring->armed, 0, memory_order_seq_cst) == 1)
         port->end.bell(port->end.context);

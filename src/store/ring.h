@@ -6,12 +6,13 @@
 //   ...        returns[leases]: lease numbers given back, in any order
 //   schema_at  the schema as bytes
 //
-// A slot goes   EMPTY -> READY (owner) -> TAKING -> TAKEN (consumer) -> EMPTY (owner);   READY -> EMPTY is a revocation. READY is left by
-// compare-and-swap alone, so exactly one side wins a descriptor. TAKING says that the consumer still copies it out: the
-// owner refills TAKEN slots only.
+// A slot goes   EMPTY -> READY (owner) -> TAKING -> TAKEN (consumer) -> EMPTY (owner)
+//               READY -> EMPTY when it is revoked
+// READY is left by compare-and-swap alone, so exactly one side wins a descriptor. TAKING says that the consumer still
+// copies it out: the owner refills TAKEN slots only.
 //
-// The owner believes nothing it finds here: what a lease number stands for is in its own heap, and a number or a count that
-// cannot be is passed over. A consumer that writes nonsense loses its own descriptors and nobody else's.
+// The owner believes nothing it finds here: what a lease number stands for is in its own heap, and a number or a
+// count that cannot be is passed over. A consumer that writes nonsense loses its own descriptors and nobody else's.
 #ifndef HR_STORE_RING_H
 #define HR_STORE_RING_H
 

@@ -3,10 +3,10 @@
 //
 //   file:  [ segment 0 ][4K][ segment 1 ][4K] ... sparse up to room_bytes
 //
-// One file for the store's whole life; it is mapped piece by piece, as extents ask for fresh address space, so that a process with
-// a small `ulimit -v` maps what it uses. A piece that cannot be mapped is tried at half the size. The page between two
-// segments keeps free ranges from joining across them. Readers learn the segment of an extent with each descriptor
-// and map it when first met; their descriptor of the file is read-only.
+// One file for the store's whole life; it is mapped piece by piece, as extents ask for fresh address space, so that
+// a process with a small `ulimit -v` maps what it uses. A piece that cannot be mapped is tried at half the size.
+// The page between two segments keeps free ranges from joining across them. Readers learn the segment of an extent
+// with each descriptor and map it when first met; their descriptor of the file is read-only.
 #include "store/store_priv.h"
 
 #include "base/os.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The store as a handle: opening, closing, and what it counts.
 //
-// Closing takes the owner's reference. Blocks and ports that outlive it (a batch that somebody still holds) keep the memory
-// mapped: it goes with the last of them, so that no view ever dangles.
+// Closing takes the owner's reference. Blocks and ports that outlive it (a batch that somebody still holds) keep
+// the memory mapped: it goes with the last of them, so that no view ever dangles.
 #include "store/channel.h"
 #include "store/evict.h"
 

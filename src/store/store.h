@@ -8,10 +8,11 @@
 //   port     the consumer's end of a stream, in this process or another: the only part that `feed` uses.
 //
 // Arena: a sparse memfd, mapped whole by the owner (read-write) and by readers (read-only). Extents come in size
-// classes of eighths of a power of two (4 KiB at least), each with a LIFO list of free extents: warm pages first. Pages are
-// charged to the ledger (HR_LEDGER_ARENA) when an extent is first used and uncharged only when they are punched out. A class
-// without a free extent takes fresh address space; when the charge is refused, idle free extents of other classes are punched,
-// coldest first, until it fits. Address space is plentiful (the memfd is sparse), so classes never split or join.
+// classes of eighths of a power of two (4 KiB at least), each with a LIFO list of free extents: warm pages first.
+// Pages are charged to the ledger (HR_LEDGER_ARENA) when an extent is first used and uncharged only when they are
+// punched out. A class without a free extent takes fresh address space; when the charge is refused, idle free
+// extents of other classes are punched, coldest first, until it fits. Address space is plentiful (the memfd is
+// sparse), so classes never split or join.
 #ifndef HR_STORE_STORE_H
 #define HR_STORE_STORE_H
 
@@ -54,8 +55,8 @@ void hr__store_seal(hr_store *store, hr_object_id id, size_t span_bytes);
 void hr__store_ref(hr_store *store, hr_object_id id);
 void hr__store_unref(hr_store *store,
                      hr_object_id id); // at zero: extent and disk copy are free. 0 is fine
-// Makes the object stay in memory and tells where it is. HR_AGAIN: it is on disk; its restoring has begun, wake follows.
-// An I/O error of the restoring is returned here.
+// Makes the object stay in memory and tells where it is. HR_AGAIN: it is on disk; its restoring has begun, wake
+// follows. An I/O error of the restoring is returned here.
 HR_USE_RESULT hr_status hr__store_pin(hr_store *store, hr_object_id id, const uint8_t **memory_out,
                                       size_t *span_bytes_out, hr_error *err);
 void hr__store_unpin(hr_store *store, hr_object_id id);
@@ -77,8 +78,8 @@ HR_USE_RESULT hr_status hr__series_add(hr_series *series, hr_object_id id,
                                        hr_error *err); // takes the caller's reference
 size_t hr__series_count(const hr_series *series);
 hr_object_id hr__series_at(const hr_series *series, size_t index);
-// A consumer that reads the series from `index` on; cyclic: and again from its start. Victims are the objects whose nearest
-// next use over all cursors is farthest; with no cursor open: as if one stood at the start.
+// A consumer that reads the series from `index` on; cyclic: and again from its start. Victims are the objects whose
+// nearest next use over all cursors is farthest; with no cursor open: as if one stood at the start.
 HR_USE_RESULT hr_status hr__series_cursor_open(hr_series *series, bool cyclic,
                                                hr_series_cursor **out, hr_error *err);
 void hr__series_cursor_move(hr_series_cursor *cursor,
@@ -127,7 +128,8 @@ void hr__channel_close(
     hr_channel *
         *stream); // the consumer sees HR_CANCELLED if the stream was not finished; its leases stay
                   // until its port closes or its process dies
-// Takes one reference to descriptor->object (the caller's) on success. HR_AGAIN: the ring is full. HR_END: the consumer is gone.
+// Takes one reference to descriptor->object (the caller's) on success. HR_AGAIN: the ring is full. HR_END: the
+// consumer is gone.
 HR_USE_RESULT hr_status hr__channel_push(hr_channel *stream, const hr_descriptor *descriptor,
                                          hr_error *err);
 void hr__channel_finish(hr_channel *stream, hr_status status,
@@ -165,7 +167,8 @@ typedef struct hr_lease {
     size_t span_bytes;
     uint32_t slot; // internal
 } hr_lease;
-// HR_OK, HR_END (finished), HR_TIMEOUT, the stream's error, HR_CANCELLED when the owner is gone. EPOCH_END leases nothing.
+// HR_OK, HR_END (finished), HR_TIMEOUT, the stream's error, HR_CANCELLED when the owner is gone. EPOCH_END leases
+// nothing.
 HR_USE_RESULT hr_status hr__port_next(hr_port *port, uint64_t timeout_ns, hr_lease *out,
                                       hr_error *err);
 void hr__port_release(hr_port *port, const hr_lease *lease);
@@ -176,9 +179,9 @@ void hr__port_count_copied(hr_port *port, uint64_t bytes);
 HR_USE_RESULT hr_status hr__port_private(hr_port *port, const hr_lease *lease, void **out,
                                          hr_error *err);
 
-// --- other processes: the runtime's socket ---
-// The owner listens on $XDG_RUNTIME_DIR/headrace/PID.sock (with PID.lock, flock'ed: a dead runtime's files are removed by
-// whoever comes next), and on socket pairs it made for workers it starts. One service thread polls them all.
+// --- other processes: the runtime's socket --- The owner listens on $XDG_RUNTIME_DIR/headrace/PID.sock (with
+// PID.lock, flock'ed: a dead runtime's files are removed by whoever comes next), and on socket pairs it made for
+// workers it starts. One service thread polls them all.
 typedef struct hr_service hr_service;
 typedef struct hr_peer hr_peer; // one connection
 typedef struct hr_service_handler {
@@ -192,7 +195,8 @@ typedef struct hr_service_handler {
 HR_USE_RESULT hr_status hr__service_open(hr_store *store, const hr_service_handler *handler,
                                          hr_service **out, hr_error *err);
 void hr__service_close(hr_service **service);
-// A connected pair: the peer's fd is for a child process (pass its number in HEADRACE_ATTACH_FD), closed here afterwards.
+// A connected pair: the peer's fd is for a child process (pass its number in HEADRACE_ATTACH_FD), closed here
+// afterwards.
 HR_USE_RESULT hr_status hr__service_pair(hr_service *service, void *tag, hr_peer **peer_out,
                                          int *child_fd_out, hr_error *err);
 void *hr__peer_tag(const hr_peer *peer);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the files of the room share: the store, its extents and its table of objects.
 //
-// Locks: store.lock guards everything here that is not said to be constant. It is held for bookkeeping alone: never while
-// pages are punched, a disk is waited for, or a callback runs. A channel's lock comes before the store's.
+// Locks: store.lock guards everything here that is not said to be constant. It is held for bookkeeping alone: never
+// while pages are punched, a disk is waited for, or a callback runs. A channel's lock comes before the store's.
 #ifndef HR_STORE_STORE_PRIV_H
 #define HR_STORE_STORE_PRIV_H
 
