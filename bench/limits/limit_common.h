@@ -6,8 +6,8 @@
 #ifndef HR_BENCH_LIMIT_COMMON_H
 #define HR_BENCH_LIMIT_COMMON_H
 
+#include "base/thread.h"
 #include <errno.h>
-#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,14 +68,13 @@ typedef struct limit_worker {
     void *job;
     int index, count;
     uint64_t sum;
-    pthread_t thread;
+    hr_thread thread;
 } limit_worker;
 
-static inline void *limit_enter(void *argument)
+static inline void limit_enter(void *argument)
 {
     limit_worker *worker = argument;
     worker->run(worker);
-    return NULL;
 }
 
 // Runs `run` on `threads` threads and returns the seconds until the last is done.
@@ -86,12 +85,13 @@ static inline double limit_pass(void (*run)(limit_worker *), void *job, int thre
     double begin = limit_now();
     for (int i = 0; i < threads; i++) {
         workers[i] = (limit_worker){.run = run, .job = job, .index = i, .count = threads};
-        if (pthread_create(&workers[i].thread, NULL, limit_enter, &workers[i]) != 0)
-            limit_die("pthread_create");
+        if (hr__thread_start(&workers[i].thread, "limit", HR_THREAD_NORMAL, limit_enter,
+                             &workers[i], NULL) != HR_OK)
+            limit_die("a thread");
     }
     *sum_out = 0;
     for (int i = 0; i < threads; i++) {
-        pthread_join(workers[i].thread, NULL);
+        hr__thread_join(&workers[i].thread);
         *sum_out += workers[i].sum;
     }
     return limit_now() - begin;

@@ -1,27 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// The least that reading a Parquet file can do: decompress its pages, write as many bytes as they decode to, read those.
+// The least that reading a Parquet file can do: decompress its pages, write as many bytes as they decode to, and
+// read those.
 //
 //     limit_read FILE [--threads 2] [--passes 5] [--decoded-bytes N]
 //
 // The file is mapped and its pages found before the clock starts. A page goes to a thread by its number: it is
-// decompressed into warm memory by the codec that the file names; its share of `--decoded-bytes` (by default its plain size) is
-// written to a warm ring, what was written is summed. Nothing is decoded. Only trusted files: nothing is checked either.
+// decompressed into warm memory by the codec that the file names, its share of `--decoded-bytes` (by default its plain
+// size) is written to a warm ring, and what was written is summed. Nothing is decoded. Only trusted files: nothing is
+// checked either.
 // Field numbers: apache/parquet-format, src/main/thrift/parquet.thrift.
 #include "limit_common.h"
+#include "format/codec.h"
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#ifdef HR_HAVE_ZSTD
-#include <zstd.h>
-#endif
-#ifdef HR_HAVE_SNAPPY
-#include <snappy-c.h>
-#endif
 
-#define RING_BYTES   ((size_t)4 << 20)
-#define CODEC_NONE   0
-#define CODEC_SNAPPY 1
-#define CODEC_ZSTD   6
+#define RING_BYTES ((size_t)4 << 20)
 
 typedef struct page {
     const uint8_t *stored;
@@ -206,25 +200,15 @@ static void add_file(read_job *job, const uint8_t *file, size_t bytes)
 
 static const uint8_t *decompress(const page *p, uint8_t *plain)
 {
-    switch (p->codec) {
-#ifdef HR_HAVE_ZSTD
-    case CODEC_ZSTD:
-        if (ZSTD_isError(ZSTD_decompress(plain, p->plain_bytes, p->stored, p->stored_bytes)))
-            limit_die("zstd");
-        return plain;
-#endif
-#ifdef HR_HAVE_SNAPPY
-    case CODEC_SNAPPY: {
-        size_t bytes = p->plain_bytes;
-        if (snappy_uncompress((const char *)p->stored, p->stored_bytes, (char *)plain, &bytes) !=
-            SNAPPY_OK)
-            limit_die("snappy");
-        return plain;
-    }
-#endif
-    default:
+    hr_error err = HR_ERROR_INIT;
+    if (p->codec == HR_CODEC_NONE)
         return p->stored;
+    if (hr__codec_decompress((hr_codec)p->codec, p->stored, p->stored_bytes, plain, p->plain_bytes,
+                             &err) != HR_OK) {
+        fprintf(stderr, "limit_read: %s\n", err.message);
+        exit(1);
     }
+    return plain;
 }
 
 static void run(limit_worker *worker)
@@ -234,7 +218,7 @@ static void run(limit_worker *worker)
     for (size_t i = (size_t)worker->index; i < job->count; i += (size_t)worker->count) {
         const page *p = &job->pages[i];
         const uint8_t *plain = decompress(p, job->plain[worker->index]);
-        size_t plain_bytes = p->codec == CODEC_NONE ? p->stored_bytes : p->plain_bytes;
+        size_t plain_bytes = p->codec == HR_CODEC_NONE ? p->stored_bytes : p->plain_bytes;
         for (size_t left = p->decoded_bytes, from = 0; left > 0 && plain_bytes > 0;) {
             size_t step = left < RING_BYTES ? left : RING_BYTES;
             for (size_t at = 0;

@@ -2,8 +2,8 @@
 // Files written whole or not at all. Caller-serialised.
 //
 // Bytes go to a hidden file beside the place, ".NAME.PID-N.tmp", which listings leave out. Commit makes it durable
-// (fsync), renames it over the place and makes the renaming durable (fsync of the folder). Until then a reader sees what
-// stood there before; closed without commit, the hidden file goes. A process that is killed leaves it behind: it
+// (fsync), renames it over the place and makes the renaming durable (fsync of the folder). Until then a reader sees
+// what stood there before; closed without commit, the hidden file goes. A process that is killed leaves it behind: it
 // is never read, and its name says which process it was.
 //
 // Small writes are gathered; one as large as the buffer goes past it.

@@ -22,7 +22,7 @@ typedef struct place {
 static int make_place(void **state)
 {
     static place p;
-    strcpy(p.folder, "/tmp/hr-sink-XXXXXX");
+    snprintf(p.folder, sizeof p.folder, "/tmp/hr-sink-XXXXXX");
     if (mkdtemp(p.folder) == NULL)
         return -1;
     snprintf(p.path, sizeof p.path, "%s/out.bin", p.folder);

@@ -2,11 +2,12 @@
 // The numbers of the Parquet format, named once for the reader and the writer.
 //
 // Source: apache/parquet-format, src/main/thrift/parquet.thrift (checked at commit 010f49b8), and Encodings.md and
-// LogicalTypes.md beside it. Wire types of the Thrift compact protocol: apache/thrift, doc/specs/thrift-compact-protocol.md.
+// LogicalTypes.md beside it. Wire types of the Thrift compact protocol: apache/thrift,
+// doc/specs/thrift-compact-protocol.md.
 //
 // Field ids are written PQ_<struct>_<FIELD>; ids that the format has retired keep their place. A file is
 //
-//   "PAR1"  column chunks (dictionary page?, data pages...)  page indexes, bloom filters?  FileMetaData  u32 bytes  "PAR1"
+//   "PAR1"  column chunks (dictionary page?, data pages...)  page indexes, bloom filters?  FileMetaData  u32  "PAR1"
 #ifndef HR_FORMAT_PARQUET_PQ_FORMAT_H
 #define HR_FORMAT_PARQUET_PQ_FORMAT_H
 

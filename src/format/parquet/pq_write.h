@@ -207,8 +207,8 @@ int64_t hr__pqw_rows_bytes(const hr_pqw_leaf *leaf, const hr_column *column, int
                            int64_t rows);
 
 // --- values (pq_write_values.c) ---
-// Appends rows [first, first + count) of a column of values, all valid, in the PLAIN encoding, and adds them to *stored_inout,
-// which is the bit that a BOOLEAN column goes on at.
+// Appends rows [first, first + count) of a column of values, all valid, in the PLAIN encoding, and adds them to
+// *stored_inout, which is the bit that a BOOLEAN column goes on at.
 HR_USE_RESULT hr_status hr__pqw_values_put(const hr_pqw_leaf *leaf, const hr_column *column,
                                            int64_t first, int64_t count, hr_pqw_bytes *out,
                                            int64_t *stored_inout, hr_error *err);

@@ -5,8 +5,8 @@
 //   packed  := varint(groups << 1 | 1), then groups of 8 values of `width` bits, lowest bit first
 //
 // The caller says runs, of length 1 where it has nothing better. A run first fills the group of 8 that is open; what
-// is left of it becomes a run of its own if it is 8 or longer, else it opens the next group. A packed run has at most 63
-// groups, so that its header is one byte and can be written when its length is known.
+// is left of it becomes a run of its own if it is 8 or longer, else it opens the next group. A packed run has at most
+// 63 groups, so that its header is one byte and can be written when its length is known.
 #include "format/parquet/pq_write.h"
 
 #define GROUPS_MAX 63
