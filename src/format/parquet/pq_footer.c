@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The footer: FileMetaData, read from the file's end with one read (more only when it is longer than 64 KiB), checked
-// against the file's size and against itself, and kept in one bump of memory with a ceiling.
+// against the file's size, and kept in one bump of memory with a ceiling.
 //
 //   ... data ...  FileMetaData (Thrift)  u32 bytes of it  "PAR1"
 //
+// The row groups' own counts of rows are believed, not the file's, which some writers left at zero.
 // What a column needs later (offsets, sizes, codec, statistics) is taken; the rest is skipped.
 #include "format/parquet/pq.h"
 #include <inttypes.h>
@@ -241,11 +242,14 @@ static void column_metadata(pq_thrift *t, pq_chunk *c, chunk_places *places)
     }
 }
 
-static hr_status check_chunk(parser *p, const pq_chunk *c, int32_t group, uint32_t column)
+static hr_status check_chunk(parser *p, pq_chunk *c, int32_t group, uint32_t column)
 {
     uint64_t end = 0;
-    if (c->values == 0 && c->compressed_bytes == 0)
-        return HR_OK; // an empty row group: some writers leave its offsets at zero
+    if (c->values == 0) {
+        // Never read: some writers leave the offsets of an empty row group at zero.
+        c->start = c->compressed_bytes = c->uncompressed_bytes = 0;
+        return HR_OK;
+    }
     if (c->start < PQ_MAGIC_BYTES || c->compressed_bytes < 0 || c->values < 0 ||
         HR_ADD_OVERFLOWS((uint64_t)c->start, (uint64_t)c->compressed_bytes, &end) ||
         end > p->file->data_end)
@@ -371,11 +375,12 @@ static hr_status column_orders(parser *p, pq_wire wire)
 // parquet-mr before 1.2.9 left the dictionary page's header out of the chunk's size (PARQUET-816).
 static bool pads_dictionary(const char *created_by)
 {
-    const char *v = strstr(created_by, "parquet-mr version ");
-    if (!v)
-        return false;
     unsigned part[3] = {0};
-    v += strlen("parquet-mr version ");
+    if (strncmp(created_by, "parquet-mr", 10) != 0)
+        return false;
+    // One that does not tell its version is as old.
+    const char *v = strstr(created_by, " version ");
+    v = v ? v + strlen(" version ") : "";
     for (int i = 0; i < 3 && *v >= '0' && *v <= '9'; i++) {
         while (*v >= '0' && *v <= '9' && part[i] < 1000)
             part[i] = part[i] * 10 + (unsigned)(*v++ - '0');
@@ -389,7 +394,6 @@ static hr_status file_metadata(parser *p)
     pq_thrift *t = &p->thrift;
     pq_file *f = p->file;
     pq_wire wire;
-    int64_t rows = -1;
     f->created_by = "";
     for (int16_t id = 0; hr__thrift_field(t, &id, &wire);) {
         switch (id) {
@@ -401,9 +405,6 @@ static hr_status file_metadata(parser *p)
                 hr__thrift_fail(t, "a second schema");
             else
                 HR_TRY(elements(p, wire));
-            break;
-        case PQ_FILE_NUM_ROWS:
-            rows = hr__thrift_i64(t, wire);
             break;
         case PQ_FILE_ROW_GROUPS:
             HR_TRY(row_groups(p, wire));
@@ -423,10 +424,6 @@ static hr_status file_metadata(parser *p)
     HR_TRY(thrift_status(p, "metadata"));
     if (f->element_count < 1)
         return HR_FAIL(p->err, HR_CORRUPT, "%s: footer: no schema", p->name);
-    if (rows != f->rows)
-        return HR_FAIL(p->err, HR_CORRUPT,
-                       "%s: footer: %" PRId64 " rows, its row groups have %" PRId64, p->name, rows,
-                       f->rows);
     f->pads_dictionary = pads_dictionary(f->created_by);
     return HR_OK;
 }

@@ -17,6 +17,7 @@ static bool probe(hr_source *source)
 static void set_info(const pq_reader *reader, int32_t index, hr_fragment_info *info)
 {
     const pq_group *group = &reader->file.groups[index];
+    double all = 0;
     *info = (hr_fragment_info){.rows = group->rows};
     for (int32_t i = 0; i < reader->leaf_count; i++) {
         const pq_leaf *leaf = &reader->leaves[i];
@@ -27,8 +28,9 @@ static void set_info(const pq_reader *reader, int32_t index, hr_fragment_info *i
         else if (leaf->convert == PQ_CONVERT_BYTES)
             decoded = HR_MAX(decoded, (double)chunk->values * 8);
         info->stored_bytes += chunk->compressed_bytes;
-        info->decoded_bytes += decoded < 9e18 ? (int64_t)decoded : INT64_MAX / 4096;
+        all += decoded;
     }
+    info->decoded_bytes = all < 9e18 ? (int64_t)all : INT64_MAX;
 }
 
 static void close_reader(hr_reader *reader)
