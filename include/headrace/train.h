@@ -40,6 +40,7 @@ typedef struct hr_worker_result {
     char *message;            /**< of its failure; NULL when done */
     const void *details;      /**< of its failure, as the session sent them (a pickled exception) */
     size_t details_bytes;
+    int64_t reports_replaced; /**< reports that a later one took the place of */
 } hr_worker_result;
 
 typedef struct hr_trainer_options {
@@ -73,10 +74,12 @@ typedef struct hr_trainer_result {
         peak_anonymous_bytes; /**< largest sample of the workers' and this process's anonymous memory together */
     hr_stream_stats stream; /**< of all streams that workers opened */
     double seconds;
+    uint64_t peak_bytes; /**< the same with the arena's pages, each counted once */
 } hr_trainer_result;
 
 /** Starts the workers, feeds them, waits. HR_OK: all are done, or some died and the others
- *  finished: see result. HR_USER: a worker's loop failed. CANCELLED: interrupted. *out is set
+ *  finished: see result. A worker's loop failed: the
+ *  status and words it ended with. CANCELLED: interrupted. *out is set
  *  whenever workers were started; free it. */
 HR_API HR_USE_RESULT hr_status hr_trainer_run(hr_runtime *runtime,
                                               const hr_trainer_options *options,

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Batches: what the port leases, as blocks; and copies of it where the reader holds too much.
 //
-// A reader may keep whatever it likes. What it keeps pins the arena, so past its share of leases the rows are copied into
-// memory of its own and the lease goes back at once: the feed never stands still because of what is kept. That memory is
-// recycled: fresh pages cost ten times what a copy between warm ones does.
+// A reader may keep whatever it likes. What it keeps pins the arena, so past its share of leases the rows are
+// copied into memory of its own and the lease goes back at once: the feed never stands still because of what is
+// kept. That memory is recycled: fresh pages cost ten times what a copy between warm ones does.
 #include "feed/feed_parts.h"
 
 #include "block/wire.h"
@@ -11,6 +11,20 @@
 #include <unistd.h>
 
 // --- the end that feed and batches share ---
+
+static _Atomic uint32_t
+    forks; // counted in the child: a look at it costs less than asking for our pid
+static hr_once forks_once = HR_ONCE_INIT;
+
+static void note_fork(void)
+{
+    atomic_fetch_add_explicit(&forks, 1, memory_order_relaxed);
+}
+
+static void watch_forks(void)
+{
+    hr__at_fork_child(note_fork);
+}
 
 hr_status hr__end_open(hr_port *port, const hr_feed_origin *origin, hr_feed_end **out,
                        hr_error *err)
@@ -21,8 +35,10 @@ hr_status hr__end_open(hr_port *port, const hr_feed_origin *origin, hr_feed_end 
         hr__port_close(&port);
         return status;
     }
+    hr__once(&forks_once, watch_forks);
     end->refs = 1;
     end->pid = getpid();
+    end->forks = atomic_load_explicit(&forks, memory_order_relaxed);
     end->port = port;
     end->origin = *origin;
     hr__mutex_init(&end->mutex);
@@ -55,7 +71,7 @@ void hr__end_unref(hr_feed_end **end_inout)
 
 bool hr__end_is_foreign(const hr_feed_end *end)
 {
-    return end->pid != getpid();
+    return end->forks != atomic_load_explicit(&forks, memory_order_relaxed);
 }
 
 hr_status hr__end_take_memory(hr_feed_end *end, size_t bytes, hr_own_buffer *out, hr_error *err)
@@ -114,7 +130,8 @@ static void hold_close(void *owner)
     hr__free(hold);
 }
 
-// The rows of the lease as a block that borrows it. Bounds are checked once an object: the bytes come from another process.
+// The rows of the lease as a block that borrows it. Bounds are checked once an object: the bytes come from another
+// process.
 static hr_status open_rows(hr_feed_end *end, const hr_lease *lease, void (*release)(void *),
                            void *owner, hr_block **out, hr_error *err)
 {
@@ -177,7 +194,7 @@ static hr_status hold_rows(hr_hold *hold, bool copy, hr_block **rows_out, hr_err
 
 static bool over_its_share(hr_feed_end *end)
 {
-    return hr__port_leased_bytes(end->port) > hr__port_lease_bytes_max(end->port);
+    return hr__port_leased_bytes(end->port) >= hr__port_lease_bytes_max(end->port);
 }
 
 hr_status hr__batch_open(hr_feed_end *end, const hr_lease *lease, hr_batch **out,

@@ -3,8 +3,8 @@
 //
 //   next ──▶ batch … batch ──▶ END ──next_epoch──▶ batch …      END again until next_epoch
 //
-// Whether there is a further epoch is only known by looking at what comes next, so next_epoch takes the first thing of
-// the new epoch and keeps it for the next call; what it waited for counts as that batch's delay.
+// Whether there is a further epoch is only known by looking at what comes next, so next_epoch takes the first thing
+// of the new epoch and keeps it for the next call; what it waited for counts as that batch's delay.
 #include "feed/feed_parts.h"
 
 #include "base/log.h"

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The room's door: a feed over a port, whoever stands behind it. What users see is headrace/feed.h.
 //
-// A feed knows ports and nothing above them: no plan, no task, no file. So a worker process needs this room, the store's
-// reading half and no more. Opening a stream in the same process is the train room's (local_feed.c).
+// A feed knows ports and nothing above them: no plan, no task, no file. So a worker process needs this room, the
+// store's reading half and no more. Opening a stream in the same process is the train room's (local_feed.c).
 #ifndef HR_FEED_FEED_H
 #define HR_FEED_FEED_H
 
+#include "base/stats.h"
 #include "store/store.h"
 #include <headrace/feed.h>
 

@@ -4,9 +4,9 @@
 //   hr_feed ──ref──┐
 //   hr_batch ─block─ hr_hold ──ref── hr_feed_end ── hr_port
 //
-// A hold is the right to some bytes: a lease of the port, or memory of the reader's own. It is the owner of the block
-// over them, so whatever slices or exports live on that block keep it, and its end, and the port. The port closes when
-// the feed and the last hold are gone.
+// A hold is the right to some bytes: a lease of the port, or memory of the reader's own. It is the owner of the
+// block over them, so whatever slices or exports live on that block keep it, and its end, and the port. The port
+// closes when the feed and the last hold are gone.
 #ifndef HR_FEED_FEED_PARTS_H
 #define HR_FEED_FEED_PARTS_H
 
@@ -24,7 +24,9 @@ typedef struct hr_own_buffer {
 
 typedef struct hr_feed_end {
     _Atomic uint32_t refs;
-    pid_t pid; // of the process that opened it: any other one refuses and frees nothing
+    pid_t pid; // of the process that opened it, for messages
+    uint32_t
+        forks; // how often this process had come out of a fork: a child refuses and frees nothing
     hr_port *port;
     hr_feed_origin origin;
     hr_mutex mutex;                          // guards: kept, kept_count
@@ -71,7 +73,8 @@ struct hr_batch {
     uint8_t *private_span;
 };
 
-// Makes a batch of what the port gave. Takes the lease, also on failure. *copied_out: bytes copied, 0 when it was not.
+// Makes a batch of what the port gave. Takes the lease, also on failure. *copied_out: bytes copied, 0 when it was
+// not.
 HR_USE_RESULT hr_status hr__batch_open(hr_feed_end *end, const hr_lease *lease, hr_batch **out,
                                        int64_t *copied_out, hr_error *err);
 void hr__batch_drop_tensors(hr_batch *batch); // tensor.c

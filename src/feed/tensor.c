@@ -1,12 +1,12 @@
-// SPDX-License-Identifier: Apache-2.0
-// A column as a dense row-major array: the block's own memory where that will do, memory of the reader's own where not.
+// SPDX-License-Identifier: Apache-2.0 A column as a dense row-major array: the block's own memory where that will
+// do, memory of the reader's own where not.
 //
 //   no nulls, a number, read      the block's memory
 //   no nulls, a number, write     the same pages, copied on write, seen by this batch alone
 //   BOOL, nulls, "nan" on integers   values converted and filled into recycled memory
 //
-// What a column's tensor has for a type depends on its field and the policy, never on whether this batch happens to hold a
-// null: with HR_NULLS_NAN a nullable integer column is float in every batch.
+// What a column's tensor has for a type depends on its field and the policy, never on whether this batch happens to
+// hold a null: with HR_NULLS_NAN a nullable integer column is float in every batch.
 #include "feed/feed_parts.h"
 
 #include "block/block.h"

@@ -1,11 +1,10 @@
-// SPDX-License-Identifier: Apache-2.0
-// Reading every byte of a batch: as a plain sum (how fast can it be read?) and as a checksum (are these the right rows in
-// the right order?).
+// SPDX-License-Identifier: Apache-2.0 Reading every byte of a batch: as a plain sum (how fast can it be read?) and
+// as a checksum (are these the right rows in the right order?).
 //
-// The checksum of a row is a hash of its index in the epoch and of its values, column by column; that of a batch is the
-// sum over its rows. So it adds up over batches and ranks however rows are cut. A row's hash knows nothing of layout:
-// bytes under a null count as nothing, a dictionary hashes as the values it names, 32- and 64-bit offsets are the same.
-// Rows go through in runs small enough for a cache to keep their accumulators.
+// The checksum of a row is a hash of its index in the epoch and of its values, column by column; that of a batch is
+// the sum over its rows. So it adds up over batches and ranks however rows are cut. A row's hash knows nothing of
+// layout: bytes under a null count as nothing, a dictionary hashes as the values it names, 32- and 64-bit offsets
+// are the same. Rows go through in runs small enough for a cache to keep their accumulators.
 #include "feed/feed_parts.h"
 
 #include "block/block.h"

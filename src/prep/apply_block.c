@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A preprocessor applied to one block at once, as a server does with one request: no runtime, no threads.
 //
-// Assignments gather in a chain and run together; a function of the user ends the chain, runs on what it gave, and a new chain
-// begins. Columns that nobody computed are the input's own memory: the result keeps the input.
+// Assignments gather in a chain and run together; a function of the user ends the chain, runs on what it gave, and
+// a new chain begins. Columns that nobody computed are the input's own memory: the result keeps the input.
 #include "prep/prep_parts.h"
 
 #include "block/block.h"

@@ -88,8 +88,8 @@ const hr_prep_class hr__prep_class_map = {
 
 // --- a function on blocks ---
 
-// The user's context is released once, when neither the preprocessor nor any dataset made with it can call the function. So
-// both hold this, and datasets are given `call_shared`.
+// The user's context is released once, when neither the preprocessor nor any dataset made with it can call the
+// function. So both hold this, and datasets are given `call_shared`.
 typedef struct hr_shared_function {
     _Atomic uint32_t refs;
     hr_block_function function;

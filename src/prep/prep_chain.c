@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // One after the other: each learns from what those before it give.
 //
-// Fitting goes through the chain once and reads the data as seldom as it can: neighbours that learn from columns which none of
-// them writes are fitted in one pass. The last ones are only fitted, not applied: nobody reads their result here.
+// Fitting goes through the chain once and reads the data as seldom as it can: neighbours that learn from columns
+// which none of them writes are fitted in one pass. The last ones are only fitted, not applied: nobody reads their
+// result here.
 #include "prep/prep_parts.h"
 
 #include <string.h>

@@ -4,8 +4,8 @@
 //   {"headrace": "preprocessor", "version": 1, "class": "StandardScaler", "columns": ["a"], "type": "float64",
 //    "stats": {"mean(a)": 1.5, "std(a)": 0.5, "count(a)": 2}}
 //
-// Numbers have 17 digits, so that what is loaded is what was saved; null stands for what is no number. What is read may come
-// from anywhere: sizes and types are checked, and a chain holds no chain, so depth is bounded.
+// Numbers have 17 digits, so that what is loaded is what was saved; null stands for what is no number. What is read
+// may come from anywhere: sizes and types are checked, and a chain holds no chain, so depth is bounded.
 #include "prep/prep_parts.h"
 
 #include <string.h>

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // StandardScaler: (x - mean) / std, std with ddof 0 (the divisor is the count, as scikit-learn has it).
 //
-// Learning is a merge of moments (count, mean, sum of squared differences; Chan, Golub and LeVeque 1979), so that a large mean
-// costs no digits. Nulls and NaN are passed over. A column whose variance is no more than the rounding of its mean is constant
-// (scikit-learn's bound: n eps var + (n mean eps)^2) and divides by 1. Applying computes in float64 whatever the column is.
+// Learning is a merge of moments (count, mean, sum of squared differences; Chan, Golub and LeVeque 1979), so that a
+// large mean costs no digits. Nulls and NaN are passed over. A column whose variance is no more than the rounding
+// of its mean is constant (scikit-learn's bound: n eps var + (n mean eps)^2) and divides by 1. Applying computes in
+// float64 whatever the column is.
 #include "prep/prep_parts.h"
 
 #include "block/block.h"

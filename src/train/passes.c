@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+// Streams that ranks share. The n-th request of each rank for a dataset with equal options reads the n-th pass.
+//
+// A pass is started by whoever asks first, with an end for each rank; the others find it. The next request starts
+// another pass, whose first epoch continues the count, so that a loop over epochs that asks anew each time sees the
+// orders that one feed over all of them would. Who leaves a pass early costs the others nothing. A dataset that is
+// not split, and a feed that begins within an epoch (a resume), have passes of their own for each rank.
+#include "train/train_parts.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool equal_options(const hr_stream_options *a, const hr_stream_options *b)
+{
+    int64_t x[HR_WIRE_OPTIONS], y[HR_WIRE_OPTIONS];
+    hr__wire_options_put(x, a);
+    hr__wire_options_put(y, b);
+    return memcmp(x, y, sizeof x) == 0;
+}
+
+static const hr_trainer_dataset *find_dataset(const hr_trainer *trainer, const char *name)
+{
+    for (int32_t i = 0; i < trainer->options.dataset_count; i++)
+        if (strcmp(trainer->options.datasets[i].name, name) == 0)
+            return &trainer->options.datasets[i];
+    return NULL;
+}
+
+static hr_status fail_dataset(const hr_trainer *trainer, const char *name, hr_error *err)
+{
+    hr_text names;
+    hr__text_init(&names, 512);
+    for (int32_t i = 0; i < trainer->options.dataset_count; i++)
+        hr__text_add(&names, "%s'%s'", i > 0 ? ", " : "", trainer->options.datasets[i].name);
+    hr_status status = HR_FAIL(err, HR_NOT_FOUND, "the trainer has no dataset '%s'; it has: %s",
+                               name, names.bytes > 0 ? hr__text_str(&names) : "none");
+    hr__text_finish(&names);
+    return status;
+}
+
+// The number of this rank's request.
+static hr_status count_request(hr_trainer *trainer, const hr_trainer_dataset *dataset,
+                               const hr_stream_options *options, int64_t rank, int64_t *number_out,
+                               hr_error *err)
+{
+    hr_pass_count *count = trainer->counts;
+    while (count && !(count->dataset == dataset && equal_options(&count->options, options)))
+        count = count->next;
+    if (!count) {
+        HR_TRY(hr__alloc_zero(1, sizeof *count, &count, err));
+        hr_status status = hr__alloc_zero((size_t)trainer->worker_count, sizeof *count->requests,
+                                          &count->requests, err);
+        if (status != HR_OK) {
+            hr__free(count);
+            return status;
+        }
+        count->dataset = dataset;
+        count->options = *options;
+        count->next = trainer->counts;
+        trainer->counts = count;
+    }
+    *number_out = count->requests[rank]++;
+    return HR_OK;
+}
+
+static hr_status start_stream(hr_trainer *trainer, hr_shared_pass *pass, hr_error *err)
+{
+    hr_stream_options options = pass->options;
+    int64_t epochs = HR_MAX(options.epochs, (int64_t)1); // endless ones go on by one
+    options.ranks = pass->dataset->split ? trainer->worker_count : 1;
+    if (pass->only_rank >= 0 && pass->dataset->split)
+        options.only_rank = 1 + pass->only_rank;
+    if (pass->number > 0) {
+        options.first_epoch += pass->number * epochs;
+        options.first_step = 0;
+    }
+    return hr_dataset_stream(pass->dataset->dataset, &options, &pass->stream, err);
+}
+
+static void pass_free(hr_shared_pass *pass)
+{
+    hr_stream_close(&pass->stream);
+    hr__free(pass->asked);
+    hr__free(pass->left);
+    hr__free(pass);
+}
+
+hr_channel *hr__pass_channel(const hr_shared_pass *pass, int64_t rank)
+{
+    if (pass->only_rank >= 0 && pass->only_rank != rank)
+        return NULL;
+    return hr__stream_channel(pass->stream, pass->dataset->split ? rank : 0);
+}
+
+static int64_t stream_rank(const hr_shared_pass *pass, int64_t rank)
+{
+    return pass->dataset->split ? rank : 0;
+}
+
+static hr_status open_pass(hr_trainer *trainer, const hr_shared_pass *wanted, hr_shared_pass **out,
+                           hr_error *err)
+{
+    hr_status status;
+    hr_shared_pass *pass = NULL;
+    size_t ranks = (size_t)trainer->worker_count;
+    HR_TRY(hr__alloc_zero(1, sizeof *pass, &pass, err));
+    *pass = *wanted;
+    HR_GO(hr__alloc_zero(ranks, sizeof *pass->asked, &pass->asked, err));
+    HR_GO(hr__alloc_zero(ranks, sizeof *pass->left, &pass->left, err));
+    HR_GO(start_stream(trainer, pass, err));
+    for (int64_t rank = 0; rank < trainer->worker_count; rank++) {
+        bool served = pass->only_rank < 0 || pass->only_rank == rank;
+        pass->left[rank] = !served || trainer->workers[rank].ended;
+        if (served && pass->left[rank])
+            hr__stream_abandon(pass->stream, stream_rank(pass, rank));
+    }
+    pass->next = trainer->passes;
+    trainer->passes = pass;
+    *out = pass;
+    return HR_OK;
+out:
+    pass_free(pass);
+    return status;
+}
+
+hr_status hr__pass_request(hr_trainer *trainer, hr_worker *worker, const char *name,
+                           const hr_stream_options *options, hr_shared_pass **out, hr_error *err)
+{
+    hr_shared_pass wanted = {.options = *options};
+    wanted.dataset = find_dataset(trainer, name);
+    if (!wanted.dataset)
+        return fail_dataset(trainer, name, err);
+    HR_TRY(count_request(trainer, wanted.dataset, options, worker->rank, &wanted.number, err));
+    bool alone = !wanted.dataset->split || (options->first_step > 0 && wanted.number == 0);
+    wanted.only_rank = alone ? worker->rank : -1;
+    hr_shared_pass *pass = trainer->passes;
+    while (pass && !(pass->dataset == wanted.dataset && pass->number == wanted.number &&
+                     pass->only_rank == wanted.only_rank && equal_options(&pass->options, options)))
+        pass = pass->next;
+    if (!pass)
+        HR_TRY(open_pass(trainer, &wanted, &pass, err));
+    pass->asked[worker->rank] = true;
+    *out = pass;
+    return HR_OK;
+}
+
+uint64_t hr__passes_progress(hr_trainer *trainer, const hr_worker *worker, bool *waiting_out)
+{
+    uint64_t delivered = (uint64_t)worker->batches;
+    *waiting_out = false;
+    for (hr_shared_pass *pass = trainer->passes; pass; pass = pass->next) {
+        if (!pass->asked[worker->rank] || pass->left[worker->rank])
+            continue;
+        hr_channel_state state;
+        hr__channel_state(hr__pass_channel(pass, worker->rank), &state);
+        delivered += state.delivered;
+        *waiting_out |= state.waiting;
+    }
+    return delivered;
+}
+
+// The rank reads no more of this pass.
+static void leave(hr_shared_pass *pass, hr_worker *worker, bool died)
+{
+    hr_channel_state state;
+    int64_t rank = stream_rank(pass, worker->rank);
+    hr__channel_state(hr__pass_channel(pass, worker->rank), &state);
+    worker->batches += (int64_t)state.delivered;
+    worker->rows += (int64_t)state.delivered_rows;
+    if (died && pass->asked[worker->rank]) {
+        int64_t rows = hr__stream_undelivered_rows(pass->stream, rank);
+        worker->undelivered_rows =
+            rows < 0 || worker->undelivered_rows < 0 ? -1 : worker->undelivered_rows + rows;
+    }
+    pass->left[worker->rank] = true;
+    hr__stream_abandon(pass->stream, rank);
+}
+
+void hr__passes_leave(hr_trainer *trainer, hr_worker *worker, bool died)
+{
+    for (hr_shared_pass *pass = trainer->passes; pass; pass = pass->next)
+        if (!pass->left[worker->rank])
+            leave(pass, worker, died);
+}
+
+static void add_stats(hr_stream_stats *to, const hr_stream *stream)
+{
+    hr_stream_stats s;
+    hr_stream_get_stats(stream, &s);
+    to->storage_s += s.storage_s;
+    to->decompress_s += s.decompress_s;
+    to->decode_s += s.decode_s;
+    to->transform_s += s.transform_s;
+    to->function_s += s.function_s;
+    to->batch_s += s.batch_s;
+    to->spill_s += s.spill_s;
+    to->memory_s += s.memory_s;
+    to->rows += s.rows;
+    to->blocks += s.blocks;
+    to->batches += s.batches;
+    to->dropped_rows += s.dropped_rows;
+    to->source_bytes += s.source_bytes;
+    to->revoked += s.revoked;
+}
+
+static void close_pass(hr_trainer *trainer, hr_shared_pass **at)
+{
+    hr_shared_pass *pass = *at;
+    *at = pass->next;
+    add_stats(&trainer->stats, pass->stream);
+    pass_free(pass);
+}
+
+void hr__passes_retire(hr_trainer *trainer)
+{
+    for (hr_shared_pass **at = &trainer->passes; *at;) {
+        hr_shared_pass *pass = *at;
+        bool needed = false;
+        for (int64_t rank = 0; rank < trainer->worker_count; rank++) {
+            if (pass->left[rank])
+                continue;
+            hr_channel_state state;
+            hr__channel_state(hr__pass_channel(pass, rank), &state);
+            if (pass->asked[rank] && state.attached && state.gone)
+                leave(pass, &trainer->workers[rank], false);
+            else
+                needed = true;
+        }
+        if (needed)
+            at = &pass->next;
+        else
+            close_pass(trainer, at);
+    }
+}
+
+void hr__passes_close(hr_trainer *trainer)
+{
+    while (trainer->passes)
+        close_pass(trainer, &trainer->passes);
+    while (trainer->counts) {
+        hr_pass_count *count = trainer->counts;
+        trainer->counts = count->next;
+        hr__free(count->requests);
+        hr__free(count);
+    }
+}

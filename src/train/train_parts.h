@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// Inside the room: a run of a trainer, its workers, the streams they share.
+//
+//   service thread ──messages──▶ inbox ──▶ the caller's thread: opens streams, calls the user back, watches processes
+//
+// Everything but the inbox belongs to the caller's thread, so it has no locks; the service thread only copies what
+// it got.
+#ifndef HR_TRAIN_TRAIN_PARTS_H
+#define HR_TRAIN_TRAIN_PARTS_H
+
+#include "base/thread.h"
+#include "exec/exec.h"
+#include "plan/plan.h"
+#include "store/store.h"
+#include "train/report_ring.h"
+#include "train/train_wire.h"
+#include <headrace/train.h>
+#include <sys/types.h>
+
+typedef struct hr_trainer hr_trainer;
+
+typedef struct hr_trainer_message {
+    struct hr_trainer_message *next;
+    struct hr_worker *worker;
+    uint32_t type; // 0: the connection is gone
+    size_t bytes;
+    uint8_t data[];
+} hr_trainer_message;
+
+typedef struct hr_worker {
+    hr_peer_owner owner; // first: the service's tag
+    hr_trainer *trainer;
+    int64_t rank;
+    pid_t pid; // 0: not started, or reaped
+    hr_peer *peer;
+    hr_report_ring *ring;
+    bool peer_gone, reaped, ended, finished, idle, cancelled;
+    int exit_code;
+    uint64_t reaped_ns, finished_ns;
+    hr_status status; // of its FINISH
+    char *message;
+    uint8_t *details;
+    size_t details_bytes;
+    uint64_t active_ns, active_mark; // when it last did something, and what we saw then
+    uint64_t messages;
+    int64_t batches, rows, undelivered_rows; // undelivered: -1 not known
+} hr_worker;
+
+// One pass over a dataset that ranks share: the n-th request of each rank with equal options.
+typedef struct hr_shared_pass {
+    struct hr_shared_pass *next;
+    const hr_trainer_dataset *dataset;
+    hr_stream_options options; // as asked
+    int64_t number;            // n
+    int64_t only_rank;         // it serves this one alone; -1: all
+    hr_stream *stream;
+    bool *asked, *left; // by rank
+} hr_shared_pass;
+
+// How often each rank asked for a dataset with some options: outlives the passes.
+typedef struct hr_pass_count {
+    struct hr_pass_count *next;
+    const hr_trainer_dataset *dataset;
+    hr_stream_options options;
+    int64_t *requests; // by rank
+} hr_pass_count;
+
+struct hr_trainer {
+    hr_runtime *runtime;
+    hr_service *service;
+    hr_trainer_options options;
+    hr_worker *workers;
+    int64_t worker_count;
+    int payload_fd;
+    hr_memory_sampler *sampler;
+    hr_shared_pass *passes;
+    hr_pass_count *counts;
+    uint64_t pass_serial;
+    hr_stream_stats stats; // of passes that ended
+    hr_mutex mutex;        // guards: inbox, inbox_last, inbox_bytes, lines_dropped
+    hr_cond arrived;
+    hr_trainer_message *inbox, **inbox_last;
+    size_t inbox_bytes;
+    uint64_t lines_dropped;
+};
+
+// workers.c
+HR_USE_RESULT hr_status hr__worker_start(hr_trainer *trainer, hr_worker *worker, hr_error *err);
+// Looks whether it ended; true when it is over with it, and what it left has been taken.
+bool hr__worker_watch(hr_worker *worker, uint64_t now_ns);
+void hr__worker_kill(hr_worker *worker);
+void hr__worker_finish(hr_worker *worker); // kills, reaps, frees
+
+// passes.c
+HR_USE_RESULT hr_status hr__pass_request(hr_trainer *trainer, hr_worker *worker,
+                                         const char *dataset, const hr_stream_options *options,
+                                         hr_shared_pass **out, hr_error *err);
+hr_channel *hr__pass_channel(const hr_shared_pass *pass, int64_t rank); // NULL: not of this pass
+// What the worker has taken so far, as a number that grows; *waiting_out: it waits for us.
+uint64_t hr__passes_progress(hr_trainer *trainer, const hr_worker *worker, bool *waiting_out);
+// The worker is gone (`died`: before its end): what it was given is counted, its ranks are given up.
+void hr__passes_leave(hr_trainer *trainer, hr_worker *worker, bool died);
+void hr__passes_retire(hr_trainer *trainer); // closes those that nobody will read any more
+void hr__passes_close(hr_trainer *trainer);
+
+// inbox.c
+extern void (*const hr__inbox_message)(hr_peer_owner *owner, hr_peer *peer, uint32_t type,
+                                       const void *bytes, size_t count);
+extern void (*const hr__inbox_gone)(hr_peer_owner *owner, hr_peer *peer);
+HR_USE_RESULT hr_status hr__inbox_drain(hr_trainer *trainer, uint64_t timeout_ns, hr_error *err);
+void hr__inbox_free(hr_trainer *trainer);
+
+#endif
