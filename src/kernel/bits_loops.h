@@ -9,20 +9,32 @@
 
 #include "kernel/loop.h"
 
+/** Does STEP(at, n) for every step of a range; whole words apart, so that 64 is a constant there. */
+#define BITS_STEPS(out_offset, count, STEP)                                                        \
+    size_t at = 0;                                                                                 \
+    unsigned head = (unsigned)HR_MIN((8 - (out_offset) % 8) % 8, count);                           \
+    if (head) {                                                                                    \
+        STEP(head)                                                                                 \
+        at = head;                                                                                 \
+    }                                                                                              \
+    for (; (count)-at >= 64; at += 64) {                                                           \
+        STEP(64)                                                                                   \
+    }                                                                                              \
+    if (at < (count)) {                                                                            \
+        STEP((unsigned)((count)-at))                                                               \
+    }
+
 #define BITS_UNARY(NAME, EXPRESSION)                                                               \
     static void NAME(uint8_t *out, size_t out_offset, const uint8_t *in, size_t in_offset,         \
                      size_t count)                                                                 \
     {                                                                                              \
-        unsigned step;                                                                             \
-        for (size_t at = 0; at < count; at += step) {                                              \
-            step = bits_step(out_offset, at, count);                                               \
-            uint64_t a = bits_get(in, in_offset + at, step);                                       \
-            bits_put(out, out_offset + at, step, EXPRESSION);                                      \
-        }                                                                                          \
+        BITS_STEPS(out_offset, count, EXPRESSION)                                                  \
     }
+#define STEP_COPY(n) bits_put(out, out_offset + at, n, bits_get(in, in_offset + at, n));
+#define STEP_NOT(n)  bits_put(out, out_offset + at, n, ~bits_get(in, in_offset + at, n));
 
-BITS_UNARY(bits_copy_words, a)
-BITS_UNARY(bits_invert, ~a)
+BITS_UNARY(bits_copy_words, STEP_COPY)
+BITS_UNARY(bits_invert, STEP_NOT)
 
 static void bits_copy(uint8_t *out, size_t out_offset, const uint8_t *in, size_t in_offset,
                       size_t count)
@@ -39,23 +51,24 @@ static void bits_copy(uint8_t *out, size_t out_offset, const uint8_t *in, size_t
     bits_copy_words(out, out_offset + done, in, in_offset + done, count - done);
 }
 
-#define BITS_BINARY(NAME, EXPRESSION)                                                              \
-    static void NAME(uint8_t *out, size_t out_offset, const uint8_t *in_a, size_t a_offset,        \
-                     const uint8_t *in_b, size_t b_offset, size_t count)                           \
+#define BITS_BINARY(NAME, STEP)                                                                    \
+    static void NAME(uint8_t *out, size_t out_offset, const uint8_t *a, size_t a_offset,           \
+                     const uint8_t *b, size_t b_offset, size_t count)                              \
     {                                                                                              \
-        unsigned step;                                                                             \
-        for (size_t at = 0; at < count; at += step) {                                              \
-            step = bits_step(out_offset, at, count);                                               \
-            uint64_t a = bits_get(in_a, a_offset + at, step);                                      \
-            uint64_t b = bits_get(in_b, b_offset + at, step);                                      \
-            bits_put(out, out_offset + at, step, EXPRESSION);                                      \
-        }                                                                                          \
+        BITS_STEPS(out_offset, count, STEP)                                                        \
     }
+#define BOTH(OP, n)                                                                                \
+    bits_put(out, out_offset + at, n,                                                              \
+             bits_get(a, a_offset + at, n) OP bits_get(b, b_offset + at, n));
+#define STEP_AND(n)    BOTH(&, n)
+#define STEP_OR(n)     BOTH(|, n)
+#define STEP_XOR(n)    BOTH(^, n)
+#define STEP_ANDNOT(n) BOTH(&~, n)
 
-BITS_BINARY(bits_and, a &b)
-BITS_BINARY(bits_or, a | b)
-BITS_BINARY(bits_xor, a ^ b)
-BITS_BINARY(bits_andnot, a & ~b)
+BITS_BINARY(bits_and, STEP_AND)
+BITS_BINARY(bits_or, STEP_OR)
+BITS_BINARY(bits_xor, STEP_XOR)
+BITS_BINARY(bits_andnot, STEP_ANDNOT)
 
 static void bits_set(uint8_t *out, size_t offset, size_t count, bool value)
 {

@@ -56,13 +56,18 @@ static void hash_seed_at(uint64_t *acc, const uint64_t *row_index, size_t rows, 
         acc[i] = avalanche(seed + row_index[i] * hash_odd);
 }
 
+// Whether the bits are a NaN's; signed, because that is how vectors compare.
+#define NAN_F16(x)  ((int16_t)((x)&0x7fff) > 0x7c00)
+#define NAN_BF16(x) ((int16_t)((x)&0x7fff) > 0x7f80)
+#define NAN_F32(x)  ((int32_t)((x)&0x7fffffff) > 0x7f800000)
+#define NAN_F64(x)  ((int64_t)((x)&0x7fffffffffffffffull) > 0x7ff0000000000000ll)
+
 // A stored value as the word that is mixed in: zero extended, NaN made one.
 #define WORD_PLAIN(x) ((uint64_t)(x))
-#define WORD_F16(x)   ((uint64_t)(((x)&0x7fffu) > 0x7c00u ? 0x7e00u : (x)))
-#define WORD_BF16(x)  ((uint64_t)(((x)&0x7fffu) > 0x7f80u ? 0x7fc0u : (x)))
-#define WORD_F32(x)   ((uint64_t)(((x)&0x7fffffffu) > 0x7f800000u ? 0x7fc00000u : (x)))
-#define WORD_F64(x)                                                                                \
-    (((x)&0x7fffffffffffffffull) > 0x7ff0000000000000ull ? 0x7ff8000000000000ull : (x))
+#define WORD_F16(x)   ((uint64_t)(NAN_F16(x) ? 0x7e00u : (x)))
+#define WORD_BF16(x)  ((uint64_t)(NAN_BF16(x) ? 0x7fc0u : (x)))
+#define WORD_F32(x)   ((uint64_t)(NAN_F32(x) ? 0x7fc00000u : (x)))
+#define WORD_F64(x)   (NAN_F64(x) ? 0x7ff8000000000000ull : (x))
 
 /** One word a row. Rows are taken 64 at a time with their validity. */
 #define HASH_WORDS(NAME, AT, WORD)                                                                 \
@@ -75,14 +80,17 @@ static void hash_seed_at(uint64_t *acc, const uint64_t *row_index, size_t rows, 
                 acc[i] = mix(acc[i], WORD(in[i]));                                                 \
             return;                                                                                \
         }                                                                                          \
-        for (size_t at = 0; at < rows; at += 64) {                                                 \
-            unsigned step = (unsigned)HR_MIN(rows - at, 64);                                       \
-            uint64_t bits = bits_get(valid, valid_offset + at, step);                              \
-            for (unsigned i = 0; i < step; i++) {                                                  \
-                uint64_t value = mix(acc[at + i], WORD(in[at + i]));                               \
-                acc[at + i] = bits >> i & 1 ? value : mix_null(acc[at + i]);                       \
+        size_t at = 0;                                                                             \
+        for (; rows - at >= 64; at += 64) {                                                        \
+            uint64_t bits = bits_get(valid, valid_offset + at, 64);                                \
+            for (uint64_t i = 0; i < 64; i++) {                                                    \
+                uint64_t there = 0 - (bits >> i & 1), old = acc[at + i];                           \
+                acc[at + i] = (mix(old, WORD(in[at + i])) & there) | (mix_null(old) & ~there);     \
             }                                                                                      \
         }                                                                                          \
+        for (; at < rows; at++)                                                                    \
+            acc[at] =                                                                              \
+                bit_at(valid, valid_offset + at) ? mix(acc[at], WORD(in[at])) : mix_null(acc[at]); \
     }
 
 HASH_WORDS(hash_words_1, at_u8, WORD_PLAIN)
@@ -95,13 +103,13 @@ HASH_WORDS(hash_words_f32, at_u32, WORD_F32)
 HASH_WORDS(hash_words_f64, at_u64, WORD_F64)
 
 /** Whether a piece holds a NaN, and the piece with its NaNs made one. */
-#define NANS(NAME, AT, U, WORD)                                                                    \
+#define NANS(NAME, AT, U, IS_NAN, WORD)                                                            \
     static bool has_nan_##NAME(const void *values, size_t bytes)                                   \
     {                                                                                              \
         const AT *in = values;                                                                     \
         U found = 0;                                                                               \
         for (size_t i = 0; i < bytes / sizeof(U); i++)                                             \
-            found |= (U)((U)WORD(in[i]) ^ in[i]);                                                  \
+            found |= (U)IS_NAN(in[i]);                                                             \
         return found != 0;                                                                         \
     }                                                                                              \
     static void one_nan_##NAME(void *out, const void *values, size_t bytes)                        \
@@ -112,10 +120,10 @@ HASH_WORDS(hash_words_f64, at_u64, WORD_F64)
             to[i] = (U)WORD(in[i]);                                                                \
     }
 
-NANS(f16, at_u16, uint16_t, WORD_F16)
-NANS(bf16, at_u16, uint16_t, WORD_BF16)
-NANS(f32, at_u32, uint32_t, WORD_F32)
-NANS(f64, at_u64, uint64_t, WORD_F64)
+NANS(f16, at_u16, uint16_t, NAN_F16, WORD_F16)
+NANS(bf16, at_u16, uint16_t, NAN_BF16, WORD_BF16)
+NANS(f32, at_u32, uint32_t, NAN_F32, WORD_F32)
+NANS(f64, at_u64, uint64_t, NAN_F64, WORD_F64)
 
 typedef struct nan_way {
     bool (*has_nan)(const void *values, size_t bytes);
