@@ -353,7 +353,8 @@ void hr__column_print_json(const hr_column *column, int64_t row, hr_text *out)
         }
         for (; depth > 0 && open[depth - 1].next == open[depth - 1].end; depth--)
             hr__text_char(out, ']');
-        if (depth == 0)
+        if (depth == 0 || out->cut ||
+            out->failed) // a list of nulls needs no bytes: it may claim any length
             return;
         open_list *top = &open[depth - 1];
         if (!top->first)

@@ -94,7 +94,7 @@ uint64_t hr__span_head_hash(const uint8_t *span, size_t header_bytes);
 HR_USE_RESULT hr_status hr__span_peek(const void *span, size_t bytes, int64_t *rows_out,
                                       size_t *span_bytes_out, hr_error *err);
 
-// --- selecting rows into a new span (take.c): the two steps of a gather ---
+// --- selecting rows into a new span (block_take.c): the two steps of a gather ---
 // Layout for rows of `block` named by `indexes` (NULL: rows [0, count) in order).
 HR_USE_RESULT hr_status hr__take_layout(const hr_block *block, const uint32_t *indexes,
                                         int64_t count, hr_layout *layout, hr_error *err);
