@@ -107,6 +107,12 @@ HR_USE_RESULT hr_status hr__format_open(hr_source *source, const hr_open_options
                                         hr_reader **out, hr_error *err);
 void hr__reader_close(hr_reader **reader);
 
+// Synthetic rows, a reader without a file (synthetic.c): fragments of max(1, rows / blocks) rows, row i filled with i, int64.
+// as_range: a plain column; else a tensor of `shape`.
+HR_USE_RESULT hr_status hr__synthetic_open(int64_t rows, const int64_t *shape, int32_t ndim,
+                                           int64_t blocks, const char *column, bool as_range,
+                                           hr_reader **out, hr_error *err);
+
 // --- writing Parquet (pq_writer.c) ---
 typedef struct hr_parquet_writer hr_parquet_writer;
 typedef struct hr_parquet_write_options {
