@@ -92,6 +92,12 @@ static hr_status measure_column(const hr_column *column, const uint32_t *indexes
     }
 }
 
+hr_status hr__take_measure_column(const hr_column *column, const uint32_t *indexes, int64_t count,
+                                  hr_layout *layout, int32_t node, hr_error *err)
+{
+    return measure_column(column, indexes, count, layout, &layout->nodes[node], err);
+}
+
 static hr_status check_rows(const hr_block *block, const uint32_t *indexes, int64_t count,
                             hr_error *err)
 {
@@ -364,6 +370,15 @@ static hr_status append_dictionary(const hr_column *c, hr_slot *slot, int32_t *s
     return HR_OK;
 }
 
+hr_status hr__take_append_column(const hr_column *column, const uint32_t *indexes, int64_t count,
+                                 hr_slot *slot, int64_t at, hr_error *err)
+{
+    int32_t shift;
+    HR_TRY(append_dictionary(column, slot, &shift, err));
+    return indexes ? append_indexes(column, indexes, count, slot, at, shift, err)
+                   : append_range(column, 0, count, slot, at, shift, err);
+}
+
 hr_status hr__take_append(const hr_block *block, const uint32_t *indexes, int64_t count,
                           hr_builder *builder, int64_t at, hr_error *err)
 {
@@ -372,12 +387,8 @@ hr_status hr__take_append(const hr_block *block, const uint32_t *indexes, int64_
         return HR_FAIL(err, HR_INVALID, "%lld rows at row %lld where %lld were planned",
                        (long long)count, (long long)at, (long long)builder->layout->rows);
     for (int32_t i = 0; i < block->column_count; i++) {
-        const hr_column *column = &block->columns[i];
-        hr_slot *slot = &builder->slots[i];
-        int32_t shift;
-        HR_TRY(append_dictionary(column, slot, &shift, err));
-        HR_TRY(indexes ? append_indexes(column, indexes, count, slot, at, shift, err)
-                       : append_range(column, 0, count, slot, at, shift, err));
+        HR_TRY(hr__take_append_column(&block->columns[i], indexes, count, &builder->slots[i], at,
+                                      err));
     }
     return HR_OK;
 }

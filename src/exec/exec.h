@@ -17,6 +17,7 @@
 HR_USE_RESULT hr_status
 hr__runtime_check(const hr_runtime *runtime,
                   hr_error *err); // DENIED in a child after fork, CANCELLED once interrupted
+bool hr__runtime_is_foreign(const hr_runtime *runtime); // we are a child after fork: free nothing
 hr_store *hr__runtime_store(hr_runtime *runtime);
 hr_ledger *hr__runtime_ledger(hr_runtime *runtime);
 hr_scratch *hr__runtime_scratch(hr_runtime *runtime);
@@ -74,8 +75,27 @@ void hr__flow_cancel(
 void hr__flow_close(hr_flow **flow); // cancels, waits until no callback runs or will run, frees
 bool hr__flow_wait(hr_flow *flow, uint64_t timeout_ns); // until it ended; false: time is up
 
-// The io pool: hints that may block for a while. Dropped when the queue is full.
-void hr__io_submit(hr_runtime *runtime, void (*run)(void *a, int64_t b, int64_t c), void *a,
+// --- functions in processes (udf.c): started at first need, restarted when they die ---
+typedef struct hr_udf hr_udf;
+typedef struct hr_udf_config {
+    const char *const *argv; // NULL-ended; copied, as the rest
+    const void *payload;
+    size_t payload_bytes;
+    int processes_max;
+    const char *name; // for messages
+} hr_udf_config;
+HR_USE_RESULT hr_status hr__udf_open(hr_runtime *runtime, const hr_udf_config *config, hr_udf **out,
+                                     hr_error *err);
+void hr__udf_close(hr_udf **udf);
+// Runs the function on a block in one of the processes and waits; any thread. Blocks of the arena are seen there without a copy,
+// others are copied into a segment. *out is a block on the pipeline's heap, checked in full. HR_USER: the function failed (its details
+// are this thread's hr_user_error_details until the next call). A process that dies is restarted and the block tried again; a
+// block that killed three is HR_USER and says so.
+HR_USE_RESULT hr_status hr__udf_call(hr_udf *udf, const hr_block *in, hr_block **out,
+                                     hr_error *err);
+
+// The io pool: hints that may block for a while. False: the queue is full, the hint was dropped.
+bool hr__io_submit(hr_runtime *runtime, void (*run)(void *a, int64_t b, int64_t c), void *a,
                    int64_t b, int64_t c);
 
 #endif

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the files of this room share: the runtime's inside.
+#ifndef HR_EXEC_EXEC_INTERNAL_H
+#define HR_EXEC_EXEC_INTERNAL_H
+
+#include "base/queue.h"
+#include "base/thread.h"
+#include "exec/exec.h"
+
+#define HR_THREADS_MAX 256
+
+typedef struct hr_pool {
+    hr_mutex mutex;
+    hr_cond work;   // a flow has something to do, or the pool stops
+    hr_cond quiet;  // a flow ended, or a callback came back
+    hr_flow *flows; // guards: mutex. By level, lowest first
+    uint32_t idle;  // guards: mutex. Threads that wait for work
+    bool stopping;  // guards: mutex
+    int thread_count;
+    hr_thread threads[HR_THREADS_MAX];
+    struct hr_runtime *runtime;
+} hr_pool;
+
+struct hr_runtime {
+    _Atomic uint32_t refs;
+    _Atomic bool interrupted;
+    int64_t pid;
+    hr_ledger ledger;
+    uint64_t arena_bytes;
+    hr_scratch *scratch;
+    hr_store *store;
+    hr_pool pool;
+    hr_queue *io_queue;
+    int io_thread_count;
+    hr_thread io_threads[HR_THREADS_MAX];
+    hr_mutex service_mutex;
+    hr_service *service; // guards: service_mutex
+    char *spill_dir;     // NULL: nowhere
+    char describe[256];
+};
+
+HR_USE_RESULT hr_status hr__pool_start(hr_runtime *runtime, int threads, hr_error *err);
+void hr__pool_stop(hr_runtime *runtime);
+void hr__pool_kick_all(hr_runtime *runtime); // memory may be free: every flow tries again
+HR_USE_RESULT hr_status hr__io_start(hr_runtime *runtime, int threads, hr_error *err);
+void hr__io_stop(hr_runtime *runtime);
+
+#endif

@@ -1,0 +1,488 @@
+// SPDX-License-Identifier: Apache-2.0
+// Flows and the pool that serves them.
+//
+// Each flow is a ring of items between head (the next to give on) and tail (the next to take):
+//
+//      head                                   tail
+//       v                                      v
+//     DONE   RUNNING   DONE   BLOCKED   READY   (empty)
+//
+// A thread of the pool looks at the flows, lowest level first, for one of: give the head on, work on the oldest ready
+// item, take one more. One mutex guards all of it and is never held in a callback. An item whose work had no room is
+// BLOCKED until a kick; the one that becomes head is tried again at once, as it may use the reserve. A callback that
+// says HR_AGAIN may have been overtaken by a kick: `kicks` tells.
+#include "exec/exec_internal.h"
+#include "base/log.h"
+#include "base/os.h"
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#define RETRY_NS (100ull * 1000 * 1000)
+
+typedef enum item_state {
+    ITEM_EMPTY,
+    ITEM_READY,
+    ITEM_RUNNING,
+    ITEM_BLOCKED,
+    ITEM_DONE,
+    ITEM_FAILED
+} item_state;
+
+typedef struct item {
+    item_state state;
+    uint64_t weight_bytes;
+    uint64_t blocked_since_ns;
+    hr_status status; // ITEM_FAILED
+    hr_error error;
+} item;
+
+struct hr_flow {
+    hr_flow *next;
+    hr_runtime *runtime;
+    hr_flow_ops ops;
+    void *self;
+    hr_flow_config config;
+    uint32_t ring_slots;
+    item *items;   // guards: pool mutex; the error of a RUNNING item is its thread's
+    uint8_t *data; // ring_slots x item_bytes; a RUNNING item's is its thread's
+    uint64_t head, tail;
+    uint64_t held_bytes;
+    uint64_t kicks;
+    uint32_t running; // callbacks under way
+    bool taking, giving, take_blocked, give_blocked;
+    bool exhausted; // take said HR_END, or nothing more may be taken
+    bool cancelled, ended;
+    hr_status end_status;
+    hr_error end_error;
+};
+
+static void *item_data(hr_flow *f, uint64_t index)
+{
+    return f->data + (index % f->ring_slots) * f->ops.item_bytes;
+}
+
+static item *item_at(hr_flow *f, uint64_t index)
+{
+    return &f->items[index % f->ring_slots];
+}
+
+// --- what can be done (all under the mutex) ---
+
+typedef enum action { ACT_NONE, ACT_GIVE, ACT_WORK, ACT_TAKE, ACT_END } action;
+
+static bool may_take(const hr_flow *f)
+{
+    if (f->taking || f->take_blocked || f->exhausted || f->cancelled)
+        return false;
+    uint64_t held = f->tail - f->head;
+    if (held == 0)
+        return true;
+    return held < f->config.window_slots && held < f->ring_slots &&
+           f->held_bytes < f->config.window_bytes;
+}
+
+static action next_action(hr_flow *f, uint64_t *index_out)
+{
+    if (f->ended)
+        return ACT_NONE;
+    if (f->cancelled)
+        return f->running == 0 ? ACT_END : ACT_NONE;
+    if (f->head < f->tail && !f->giving) {
+        item *head = item_at(f, f->head);
+        if (head->state == ITEM_FAILED)
+            return f->running == 0 ? ACT_END : ACT_NONE;
+        if (head->state == ITEM_DONE && !f->give_blocked) {
+            *index_out = f->head;
+            return ACT_GIVE;
+        }
+    }
+    for (uint64_t i = f->head; i < f->tail; i++) {
+        if (item_at(f, i)->state == ITEM_READY) {
+            *index_out = i;
+            return ACT_WORK;
+        }
+    }
+    if (may_take(f)) {
+        *index_out = f->tail;
+        return ACT_TAKE;
+    }
+    if (f->exhausted && f->head == f->tail && f->running == 0)
+        return ACT_END;
+    return ACT_NONE;
+}
+
+static hr_flow *pick(hr_pool *pool, action *action_out, uint64_t *index_out)
+{
+    for (hr_flow *f = pool->flows; f; f = f->next) {
+        *action_out = next_action(f, index_out);
+        if (*action_out != ACT_NONE)
+            return f;
+    }
+    return NULL;
+}
+
+static void wake_one(hr_pool *pool)
+{
+    if (pool->idle > 0)
+        hr__cond_signal(&pool->work);
+}
+
+static void unblock(hr_flow *f, uint64_t index)
+{
+    item *it = item_at(f, index);
+    if (it->state != ITEM_BLOCKED)
+        return;
+    it->state = ITEM_READY;
+    if (f->config.busy && index == f->head)
+        atomic_fetch_add_explicit(&f->config.busy->ns[HR_CAUSE_MEMORY],
+                                  hr__now_ns() - it->blocked_since_ns, memory_order_relaxed);
+}
+
+static void kick_locked(hr_flow *f)
+{
+    f->kicks++;
+    f->take_blocked = f->give_blocked = false;
+    for (uint64_t i = f->head; i < f->tail; i++)
+        unblock(f, i);
+}
+
+// --- doing it (called with the mutex, which is let go around the callback) ---
+
+static void fail_flow(hr_flow *f, hr_status status, const hr_error *err)
+{
+    if (f->end_status == HR_OK) {
+        f->end_status = status;
+        if (err)
+            f->end_error = *err;
+    }
+    f->cancelled = true; // nothing more is begun; what runs is waited for
+}
+
+static void do_take(hr_pool *pool, hr_flow *f, uint64_t index)
+{
+    item *it = item_at(f, index);
+    hr_error err = HR_ERROR_INIT;
+    uint64_t kicks = f->kicks, weight = 0;
+    f->taking = true;
+    f->running++;
+    hr__mutex_unlock(&pool->mutex);
+    memset(item_data(f, index), 0, f->ops.item_bytes);
+    hr_busy_mark mark = hr__busy_enter(f->config.busy, HR_CAUSE_HANDOVER);
+    hr_status status = f->ops.take(f->self, item_data(f, index), &weight, &err);
+    hr__busy_leave(mark);
+    hr__mutex_lock(&pool->mutex);
+    f->running--;
+    f->taking = false;
+    if (status == HR_OK) {
+        *it = (item){.state = ITEM_READY, .weight_bytes = weight};
+        f->held_bytes += weight;
+        f->tail++;
+    } else if (status == HR_AGAIN) {
+        f->take_blocked = f->kicks == kicks;
+    } else if (status == HR_END) {
+        f->exhausted = true;
+    } else { // the failure waits for its turn behind what was taken before
+        *it = (item){.state = ITEM_FAILED, .status = status, .error = err};
+        f->tail++;
+        f->exhausted = true;
+    }
+}
+
+static void do_work(hr_pool *pool, hr_flow *f, uint64_t index)
+{
+    item *it = item_at(f, index);
+    hr_error err = HR_ERROR_INIT;
+    uint64_t kicks = f->kicks;
+    bool oldest = index == f->head;
+    it->state = ITEM_RUNNING;
+    f->running++;
+    wake_one(pool); // another thread may take more meanwhile
+    hr__mutex_unlock(&pool->mutex);
+    hr_busy_mark mark = hr__busy_enter(f->config.busy, HR_CAUSE_DECODE);
+    hr_status status = f->ops.work(f->self, item_data(f, index), oldest, &err);
+    hr__busy_leave(mark);
+    hr__mutex_lock(&pool->mutex);
+    f->running--;
+    // Memory that others hold now comes back: only the oldest, alone, finds that there never is enough.
+    bool crowded = status == HR_LIMIT && (!oldest || f->running > 0);
+    if (status == HR_OK) {
+        it->state = ITEM_DONE;
+    } else if (status == HR_AGAIN || crowded) {
+        bool now = f->kicks != kicks || (index == f->head && !oldest);
+        it->state = now ? ITEM_READY : ITEM_BLOCKED;
+        it->blocked_since_ns = hr__now_ns();
+    } else {
+        it->state = ITEM_FAILED;
+        it->status = status;
+        it->error = err;
+        f->exhausted = true;
+    }
+    if (f->head < f->tail && f->head != index)
+        unblock(f, f->head); // what this one held may be what the head waits for
+}
+
+static void do_give(hr_pool *pool, hr_flow *f, uint64_t index)
+{
+    item *it = item_at(f, index);
+    hr_error err = HR_ERROR_INIT;
+    uint64_t kicks = f->kicks;
+    f->giving = true;
+    f->running++;
+    hr__mutex_unlock(&pool->mutex);
+    hr_busy_mark mark = hr__busy_enter(f->config.busy, HR_CAUSE_HANDOVER);
+    hr_status status = f->ops.give(f->self, item_data(f, index), &err);
+    if (status != HR_AGAIN)
+        f->ops.drop(f->self, item_data(f, index));
+    hr__busy_leave(mark);
+    hr__mutex_lock(&pool->mutex);
+    f->running--;
+    f->giving = false;
+    if (status == HR_AGAIN) {
+        f->give_blocked = f->kicks == kicks;
+        return;
+    }
+    f->held_bytes -= it->weight_bytes;
+    it->state = ITEM_EMPTY;
+    f->head++;
+    if (f->head < f->tail)
+        unblock(f, f->head); // it may use the reserve now
+    if (status != HR_OK)
+        fail_flow(f, status, &err);
+}
+
+static void do_end(hr_pool *pool, hr_flow *f)
+{
+    item *head = f->head < f->tail ? item_at(f, f->head) : NULL;
+    if (f->end_status == HR_OK && head && head->state == ITEM_FAILED) {
+        f->end_status = head->status;
+        f->end_error = head->error;
+    }
+    if (f->end_status == HR_OK)
+        f->end_status = f->cancelled ? HR_CANCELLED : HR_END;
+    f->cancelled = true;
+    f->running++;
+    hr__mutex_unlock(&pool->mutex);
+    for (uint64_t i = f->head; i < f->tail; i++) {
+        if (item_at(f, i)->state != ITEM_EMPTY)
+            f->ops.drop(f->self, item_data(f, i));
+    }
+    if (f->ops.ended)
+        f->ops.ended(f->self, f->end_status, &f->end_error);
+    hr__mutex_lock(&pool->mutex);
+    f->running--;
+    f->head = f->tail;
+    f->ended = true;
+}
+
+// An interrupted runtime begins nothing more: every flow that is not over is cancelled.
+static void cancel_interrupted(hr_pool *pool)
+{
+    if (!hr__runtime_interrupted(pool->runtime))
+        return;
+    for (hr_flow *f = pool->flows; f; f = f->next) {
+        if (!f->ended && !f->cancelled) {
+            hr_error err = HR_ERROR_INIT;
+            (void)HR_FAIL(&err, HR_CANCELLED, "interrupted");
+            fail_flow(f, HR_CANCELLED, &err);
+        }
+    }
+}
+
+// Now and then what waits is asked again: a consumer that lags is noticed by time, not by an event.
+static void retry_gives(hr_pool *pool)
+{
+    for (hr_flow *f = pool->flows; f; f = f->next)
+        f->give_blocked = false;
+}
+
+static void pool_run(void *arg)
+{
+    hr_pool *pool = arg;
+    hr__mutex_lock(&pool->mutex);
+    while (!pool->stopping) {
+        action act = ACT_NONE;
+        uint64_t index = 0;
+        cancel_interrupted(pool);
+        hr_flow *f = pick(pool, &act, &index);
+        if (!f) {
+            pool->idle++;
+            if (pool->flows) { // looks for an interruption now and then
+                if (!hr__cond_wait_ns(&pool->work, &pool->mutex, RETRY_NS))
+                    retry_gives(pool);
+            } else
+                hr__cond_wait(&pool->work, &pool->mutex);
+            pool->idle--;
+            continue;
+        }
+        switch (act) {
+        case ACT_TAKE:
+            do_take(pool, f, index);
+            break;
+        case ACT_WORK:
+            do_work(pool, f, index);
+            break;
+        case ACT_GIVE:
+            do_give(pool, f, index);
+            break;
+        case ACT_END:
+            do_end(pool, f);
+            break;
+        case ACT_NONE:
+            break;
+        }
+        hr__cond_broadcast(&pool->quiet);
+    }
+    hr__mutex_unlock(&pool->mutex);
+}
+
+// --- the pool ---
+
+hr_status hr__pool_start(hr_runtime *runtime, int threads, hr_error *err)
+{
+    hr_pool *pool = &runtime->pool;
+    pool->runtime = runtime;
+    hr__mutex_init(&pool->mutex);
+    hr__cond_init(&pool->work);
+    hr__cond_init(&pool->quiet);
+    for (int i = 0; i < threads; i++) {
+        char name[24];
+        (void)snprintf(name, sizeof name, "hr-cpu-%d", i);
+        HR_TRY(hr__thread_start(&pool->threads[i], name, HR_THREAD_BATCH, pool_run, pool, err));
+        pool->thread_count++;
+    }
+    return HR_OK;
+}
+
+void hr__pool_stop(hr_runtime *runtime)
+{
+    hr_pool *pool = &runtime->pool;
+    if (!pool->runtime)
+        return;
+    hr__mutex_lock(&pool->mutex);
+    pool->stopping = true;
+    hr__cond_broadcast(&pool->work);
+    hr__mutex_unlock(&pool->mutex);
+    for (int i = 0; i < pool->thread_count; i++)
+        hr__thread_join(&pool->threads[i]);
+    HR_ASSERT(pool->flows == NULL);
+    hr__cond_finish(&pool->quiet);
+    hr__cond_finish(&pool->work);
+    hr__mutex_finish(&pool->mutex);
+}
+
+void hr__pool_kick_all(hr_runtime *runtime)
+{
+    hr_pool *pool = &runtime->pool;
+    hr__mutex_lock(&pool->mutex);
+    for (hr_flow *f = pool->flows; f; f = f->next)
+        kick_locked(f);
+    hr__cond_broadcast(&pool->work);
+    hr__mutex_unlock(&pool->mutex);
+}
+
+// --- flows, from outside ---
+
+hr_status hr__flow_open(hr_runtime *runtime, const hr_flow_ops *ops, void *self,
+                        const hr_flow_config *config, hr_flow **out, hr_error *err)
+{
+    hr_flow *f = NULL;
+    hr_status status = HR_OK;
+    HR_ASSERT(config->window_slots >= 1 && ops->item_bytes > 0);
+    HR_TRY(hr__runtime_check(runtime, err));
+    HR_GO(hr__alloc_zero(1, sizeof *f, &f, err));
+    f->ring_slots = HR_MAX(config->window_slots, 64);
+    f->ops = *ops;
+    f->ops.item_bytes = HR_ALIGN_UP(ops->item_bytes, 16);
+    f->self = self;
+    f->config = *config;
+    f->runtime = runtime;
+    HR_GO(hr__alloc_zero(f->ring_slots, sizeof *f->items, &f->items, err));
+    HR_GO(hr__alloc_zero(f->ring_slots, f->ops.item_bytes, &f->data, err));
+    *out = f; // before it runs: callbacks may want to know it
+    hr_pool *pool = &runtime->pool;
+    hr__mutex_lock(&pool->mutex);
+    hr_flow **at = &pool->flows;
+    while (*at && (*at)->config.level <= config->level)
+        at = &(*at)->next;
+    f->next = *at;
+    *at = f;
+    hr__cond_broadcast(&pool->work);
+    hr__mutex_unlock(&pool->mutex);
+    return HR_OK;
+out:
+    if (f) {
+        hr__free(f->items);
+        hr__free(f->data);
+        hr__free(f);
+    }
+    return status;
+}
+
+void hr__flow_kick(hr_flow *flow)
+{
+    hr_pool *pool = &flow->runtime->pool;
+    hr__mutex_lock(&pool->mutex);
+    kick_locked(flow);
+    wake_one(pool);
+    hr__mutex_unlock(&pool->mutex);
+}
+
+void hr__flow_set_window(hr_flow *flow, uint32_t slots, uint64_t bytes)
+{
+    hr_pool *pool = &flow->runtime->pool;
+    hr__mutex_lock(&pool->mutex);
+    flow->config.window_slots = HR_MIN(slots, flow->ring_slots);
+    flow->config.window_bytes = bytes;
+    wake_one(pool);
+    hr__mutex_unlock(&pool->mutex);
+}
+
+void hr__flow_cancel(hr_flow *flow)
+{
+    hr_pool *pool = &flow->runtime->pool;
+    hr__mutex_lock(&pool->mutex);
+    if (!flow->ended)
+        flow->cancelled = true;
+    hr__cond_broadcast(&pool->work);
+    hr__mutex_unlock(&pool->mutex);
+}
+
+bool hr__flow_wait(hr_flow *flow, uint64_t timeout_ns)
+{
+    hr_pool *pool = &flow->runtime->pool;
+    uint64_t until = timeout_ns == UINT64_MAX ? UINT64_MAX : hr__now_ns() + timeout_ns;
+    hr__mutex_lock(&pool->mutex);
+    while (!flow->ended) {
+        uint64_t now = hr__now_ns();
+        if (now >= until)
+            break;
+        (void)hr__cond_wait_ns(&pool->quiet, &pool->mutex,
+                               until == UINT64_MAX ? UINT64_MAX : until - now);
+    }
+    bool ended = flow->ended;
+    hr__mutex_unlock(&pool->mutex);
+    return ended;
+}
+
+void hr__flow_close(hr_flow **flow)
+{
+    hr_flow *f = *flow;
+    if (!f)
+        return;
+    hr_pool *pool = &f->runtime->pool;
+    hr__flow_cancel(f);
+    (void)hr__flow_wait(f, UINT64_MAX);
+    hr__mutex_lock(&pool->mutex);
+    while (f->running > 0)
+        hr__cond_wait(&pool->quiet, &pool->mutex);
+    hr_flow **at = &pool->flows;
+    while (*at != f)
+        at = &(*at)->next;
+    *at = f->next;
+    hr__mutex_unlock(&pool->mutex);
+    hr__free(f->items);
+    hr__free(f->data);
+    hr__free(f);
+    *flow = NULL;
+}

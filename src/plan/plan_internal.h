@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the files of this room share.
+//
+//   dataset   what the user holds: a node, and row-local steps chained on it (expr's normal form)
+//   node      an origin of rows (files, blocks, ...) or an operation on datasets (limit, union, ...)
+//   pipe      a dataset lowered: a tree of leaves (a branch each), concatenations, slices and permutations
+//   branch    an origin and the stages that each of its rows goes through, in one task
+//   unit      a fragment of an origin, or a part of its rows; tasks are cut from units
+//   piece     what a task gave: rows of an object in the arena (or of a block), in order
+//   run       a pipe running: the read flow, and where its pieces go
+#ifndef HR_PLAN_PLAN_INTERNAL_H
+#define HR_PLAN_PLAN_INTERNAL_H
+
+#include "base/thread.h"
+#include "base/vec.h"
+#include "expr/expr.h"
+#include "format/format.h"
+#include "plan/plan.h"
+
+#define HR_BRANCH_STAGES_MAX 64
+
+// --- files.c: many files as one origin; footers are read when needed and given back when many are open ---
+typedef struct hr_files hr_files;
+HR_USE_RESULT hr_status hr__files_open(hr_runtime *runtime, const char *const *patterns,
+                                       size_t count, const hr_open_options *options, hr_files **out,
+                                       hr_error *err);
+hr_files *hr__files_ref(hr_files *files);
+void hr__files_unref(hr_files **files);
+size_t hr__files_count(const hr_files *files);
+const hr_schema *hr__files_schema(const hr_files *files);
+const char *hr__files_path(const hr_files *files, size_t index);
+uint64_t hr__files_version(const hr_files *files); // changes when the first file does
+// The reader of one file, kept open until released. INVALID: its schema differs from the first file's.
+HR_USE_RESULT hr_status hr__files_acquire(hr_files *files, size_t index, hr_reader **out,
+                                          hr_error *err);
+void hr__files_release(hr_files *files, size_t index);
+void hr__files_will_need(hr_files *files, size_t index); // opens it on the io pool
+// Fragments of one file, known once it was opened; copied, so they stay when it is closed.
+HR_USE_RESULT hr_status hr__files_fragments(hr_files *files, size_t index,
+                                            const hr_fragment_info **out, int32_t *count_out,
+                                            hr_error *err);
+HR_USE_RESULT hr_status hr__files_open_all(hr_files *files,
+                                           hr_error *err); // in parallel, on the io pool
+
+// --- nodes ---
+typedef enum hr_node_kind {
+    HR_NODE_FILES,
+    HR_NODE_READER,
+    HR_NODE_BLOCKS,
+    HR_NODE_SERIES, // origins
+    HR_NODE_FUNCTION,
+    HR_NODE_PROCESS,
+    HR_NODE_LIMIT,
+    HR_NODE_UNION,
+    HR_NODE_REPARTITION,
+    HR_NODE_SPLIT,
+    HR_NODE_PERMUTE,
+} hr_node_kind;
+
+typedef struct hr_kept { // a materialised dataset
+    hr_series *series;
+    int64_t *rows; // of each object
+    int64_t *bytes;
+    size_t count;
+    int64_t total_rows, total_bytes;
+} hr_kept;
+
+typedef struct hr_node {
+    _Atomic uint32_t refs;
+    hr_node_kind kind;
+    hr_runtime *runtime; // a reference
+    hr_mutex mutex;
+    hr_schema *schema;   // guards: mutex. NULL: not known yet (functions); once set it stays
+    char *name;          // "read", "limit(10)", "f"
+    char *source;        // "trips/*.parquet": origins
+    hr_dataset **inputs; // references
+    int32_t input_count;
+    hr_files *files;
+    hr_reader *reader; // HR_NODE_READER: owned
+    hr_block **blocks; // HR_NODE_BLOCKS: references
+    int32_t block_count;
+    hr_kept kept;
+    hr_block_function function;
+    void *function_context;
+    void (*function_release)(void *context);
+    hr_udf *udf;
+    int64_t batch_rows; // functions
+    int64_t number;     // limit: rows; repartition: blocks; split: parts
+    int64_t index;      // split
+    bool equal;         // split
+    uint64_t seed;      // permute
+} hr_node;
+
+HR_USE_RESULT hr_status hr__node_make(hr_runtime *runtime, hr_node_kind kind, const char *name,
+                                      const hr_schema *schema, const hr_dataset *const *inputs,
+                                      int32_t input_count, hr_node **out, hr_error *err);
+hr_node *hr__node_ref(hr_node *node);
+void hr__node_unref(hr_node **node);
+// A function's schema is found by running it on the first rows.
+HR_USE_RESULT hr_status hr__node_schema(hr_node *node, const hr_schema **out, hr_error *err);
+
+// --- stage_stats.c: what the guide prints ---
+typedef struct hr_spread {
+    double min, max, sum;
+} hr_spread;
+typedef struct hr_stage_stats {
+    _Atomic uint32_t refs;
+    hr_mutex mutex;
+    char *name;          // "read->map"
+    bool started, ended; // guards: mutex, as all below
+    uint64_t start_ns, end_ns;
+    int64_t tasks, units, units_expected; // units_expected -1: not known
+    hr_spread wall_s, cpu_s, rows, bytes;
+} hr_stage_stats;
+HR_USE_RESULT hr_status hr__stage_stats_make(const char *name, hr_stage_stats **out, hr_error *err);
+hr_stage_stats *hr__stage_stats_ref(hr_stage_stats *stats);
+void hr__stage_stats_unref(hr_stage_stats **stats);
+void hr__stage_stats_start(hr_stage_stats *stats, int64_t units_expected);
+void hr__stage_stats_task(hr_stage_stats *stats, double wall_s, double cpu_s, int64_t rows,
+                          int64_t bytes);
+void hr__stage_stats_end(hr_stage_stats *stats);
+void hr__stage_stats_print(hr_stage_stats *stats, int index, bool json, hr_text *out);
+
+// --- datasets ---
+struct hr_dataset {
+    _Atomic uint32_t refs;
+    hr_runtime *runtime;    // a reference
+    hr_node *node;          // a reference
+    hr_chain *chain;        // NULL: the node's rows as they are
+    char *label;            // "read->map->filter"
+    hr_stage_stats *stats;  // of the last run that began with it
+    hr_stage_stats *before; // of the run that materialised its node; may be NULL
+};
+// Takes node.
+HR_USE_RESULT hr_status hr__dataset_make(hr_runtime *runtime, hr_node *node, hr_chain *chain,
+                                         const char *label, hr_dataset **out, hr_error *err);
+// Rows without running anything; *known false when only a run can tell.
+HR_USE_RESULT hr_status hr__dataset_exact_rows(const hr_dataset *dataset, int64_t *rows_out,
+                                               bool *known_out, hr_error *err);
+
+// --- pipes (lower.c) ---
+typedef enum hr_stage_kind { HR_STAGE_PROGRAM, HR_STAGE_FUNCTION, HR_STAGE_PROCESS } hr_stage_kind;
+typedef struct hr_stage {
+    hr_stage_kind kind;
+    hr_program *program; // a reference
+    hr_node *node;       // functions: a reference
+} hr_stage;
+
+typedef struct hr_pipe hr_pipe;
+typedef struct hr_branch {
+    hr_node *origin;     // a reference; NULL: the rows of `inner`, cut
+    hr_pipe *inner;      // owned
+    int64_t inner_limit; // rows, or -1
+    int64_t inner_blocks,
+        inner_rows; // repartition: this many blocks of so many rows; 0: as they come
+    hr_schema *origin_schema;
+    hr_stage stages[HR_BRANCH_STAGES_MAX];
+    int32_t stage_count;
+    int32_t *columns; // origins with a reader: what is read, ascending
+    int32_t column_count;
+    int64_t function_rows;    // tasks are cut in multiples of it; 0: no function wants it
+    bool row_exact;           // as many rows come out as go in
+    hr_predicate_term *terms; // for pruning by statistics
+    int32_t term_count;
+} hr_branch;
+
+typedef enum hr_pipe_kind {
+    HR_PIPE_LEAF,
+    HR_PIPE_CONCAT,
+    HR_PIPE_SLICE,
+    HR_PIPE_PERMUTE
+} hr_pipe_kind;
+struct hr_pipe {
+    hr_pipe_kind kind;
+    hr_branch *branch; // leaf
+    hr_pipe **children;
+    int32_t child_count;
+    int64_t skip, rows; // slice by rows (rows -1: the rest), or by units
+    bool by_units;
+    uint64_t seed;       // permute
+    hr_runtime *runtime; // borrowed; the root's
+    hr_schema *schema;   // root: of what comes out
+    uint64_t hash;       // root: of the plan
+};
+HR_USE_RESULT hr_status hr__pipe_lower(const hr_dataset *dataset, hr_pipe **out, hr_error *err);
+void hr__pipe_free(hr_pipe **pipe);
+bool hr__pipe_row_exact(const hr_pipe *pipe);
+bool hr__pipe_has_function(const hr_pipe *pipe);
+
+// --- units (units.c): what comes when, a function of (plan, epoch) ---
+typedef struct hr_unit {
+    hr_branch *branch;
+    int64_t part;        // file, or 0
+    int64_t fragment;    // row group, block or object
+    int64_t first, rows; // of the fragment
+    int64_t bytes;       // decoded estimate of these rows
+    hr_object_id object; // inner runs: the rows themselves (a reference)
+} hr_unit;
+typedef struct hr_units hr_units;
+// rewake is called when a unit that was HR_AGAIN may be there.
+HR_USE_RESULT hr_status hr__units_open(hr_pipe *pipe, uint64_t epoch, void (*rewake)(void *),
+                                       void *rewake_context, hr_units **out, hr_error *err);
+HR_USE_RESULT hr_status hr__units_next(hr_units *units, hr_unit *out,
+                                       hr_error *err); // HR_END, HR_AGAIN
+void hr__units_close(hr_units **units);
+// Bytes of a typical unit, from what is known without reading more; 0: nothing is.
+int64_t hr__pipe_unit_bytes(const hr_pipe *pipe);
+// How many there are; opens all footers.
+HR_USE_RESULT hr_status hr__pipe_count_units(hr_pipe *pipe, int64_t *count_out, int64_t *bytes_out,
+                                             hr_error *err);
+
+// --- tasks (task.c): rows of a unit through the stages of its branch ---
+typedef enum hr_place { HR_PLACE_ARENA, HR_PLACE_SCRATCH, HR_PLACE_HEAP } hr_place;
+
+typedef struct hr_unit_run { // a unit while tasks of it run
+    _Atomic uint32_t refs;
+    hr_unit unit;
+    hr_runtime *runtime;
+    hr_mutex mutex;
+    hr_reader *reader;     // guards: mutex
+    hr_fragment *fragment; // guards: mutex
+    bool pruned;           // guards: mutex. No row of it can pass the predicate
+} hr_unit_run;
+HR_USE_RESULT hr_status hr__unit_run_make(hr_runtime *runtime, const hr_unit *unit,
+                                          hr_unit_run **out, hr_error *err);
+hr_unit_run *hr__unit_run_ref(hr_unit_run *run);
+// Starts reading the unit's bytes, on the io pool; opens its fragment there.
+void hr__unit_run_will_need(hr_unit_run *run);
+void hr__unit_run_unref(hr_unit_run **run);
+
+typedef struct hr_task {
+    hr_unit_run *unit;   // a reference
+    int64_t first, rows; // in the unit's fragment
+    hr_place place;
+    // kept while there is no room in the arena
+    struct hr_read_state *read;
+    hr_block *pending;
+    // the result: rows [out_first, + out_rows) of an object (arena), or a block
+    hr_object_id object;
+    hr_block *block;
+    bool pinned; // the unit's own object is handed on: it stays in memory until it was given on
+    int64_t out_first, out_rows, out_bytes;
+    uint64_t wall_ns, cpu_ns;
+} hr_task;
+HR_USE_RESULT hr_status hr__task_run(hr_task *task, bool oldest,
+                                     hr_error *err); // HR_AGAIN: no room; call again
+void hr__task_finish(
+    hr_task *task); // drops what it holds; the result's references too, unless they were moved out
+
+// Applies a program to a block: into the arena (object_out) or as a new block in scratch or heap memory. HR_AGAIN as above.
+typedef struct hr_target {
+    hr_runtime *runtime;
+    hr_place place;
+    bool oldest;
+} hr_target;
+typedef struct hr_result {
+    hr_object_id object;
+    hr_block *block;
+    int64_t rows, bytes;
+} hr_result;
+HR_USE_RESULT hr_status hr__program_apply(hr_program *program, const hr_block *block,
+                                          const hr_target *target, hr_result *out, hr_error *err);
+// The same on columns that need not be a block; those the program does not read may be zeroed.
+typedef struct hr_rows {
+    const hr_schema *schema;
+    const hr_column *columns;
+    int32_t column_count;
+    int64_t rows;
+} hr_rows;
+HR_USE_RESULT hr_status hr__program_apply_rows(hr_program *program, const hr_rows *rows,
+                                               const hr_target *target, hr_result *out,
+                                               hr_error *err);
+// Reads the task's rows and applies the branch's first program to them (read_task.c). HR_AGAIN keeps what was loaded.
+HR_USE_RESULT hr_status hr__task_read(hr_task *task, const hr_target *target, hr_result *out,
+                                      hr_error *err);
+void hr__read_state_free(struct hr_read_state **state);
+// Rows of blocks one after the other as one new span; indexes[i] NULL: rows [first, first + rows) of block i.
+typedef struct hr_gather_piece {
+    const hr_block *block;
+    const uint32_t *indexes;
+    int64_t rows;
+} hr_gather_piece;
+HR_USE_RESULT hr_status hr__gather(const hr_schema *schema, const hr_gather_piece *pieces,
+                                   int32_t count, const hr_target *target, hr_result *out,
+                                   hr_error *err);
+
+// --- runs (read_flow.c): a pipe running, epoch after epoch ---
+typedef struct hr_piece {
+    hr_object_id object; // arena: a reference that goes with the piece
+    hr_block *block;     // otherwise: a reference
+    int64_t first, rows;
+    int64_t bytes;
+    uint64_t row_index; // of the first row in its epoch
+    int64_t unit;       // running number of the unit in its epoch
+    uint32_t epoch;
+    bool epoch_end; // no rows: the epoch is over
+    bool skipped;   // rows (a whole unit, or whole batches) that were passed over without reading
+} hr_piece;
+
+typedef struct hr_sink {
+    // In order, one thread at a time. HR_OK takes the piece's reference; HR_AGAIN: no room; HR_END: nobody wants more.
+    hr_status (*put)(void *self, hr_piece *piece, hr_error *err);
+    void (*ended)(void *self, hr_status status, const hr_error *err);
+    // Parallel, before put, when set: makes `state` from the block, which is dropped then (reductions).
+    hr_status (*step)(void *self, const hr_block *block, void *state, hr_error *err);
+    size_t state_bytes;
+    hr_status (*put_state)(void *self, void *state, hr_error *err);
+    void *self;
+} hr_sink;
+
+typedef struct hr_read_config {
+    hr_pipe *pipe; // borrowed
+    hr_place place;
+    uint64_t first_epoch;
+    int64_t epochs;     // -1: endless
+    int64_t align_rows; // tasks end at multiples of it in the epoch where counts are exact; 0: no
+    int64_t task_bytes; // aimed at; 0: a whole unit a task
+    int64_t task_rows;  // cut so from each unit's start (windows of a shuffle); 0: by bytes
+    int64_t task_bytes_max; // whole units larger than this are cut; 0: never
+    int64_t
+        skip_rows; // rows of the first epoch that need not be read (exact pipes), at least as many as are passed over
+    uint32_t window_slots;
+    uint64_t window_bytes;
+    int level;
+    hr_busy *busy;
+    hr_stage_stats *stats; // may be NULL
+} hr_read_config;
+
+typedef struct hr_read_flow hr_read_flow;
+HR_USE_RESULT hr_status hr__read_open(const hr_read_config *config, const hr_sink *sink,
+                                      hr_read_flow **out, hr_error *err);
+void hr__read_kick(hr_read_flow *read); // the sink has room again
+void hr__read_close(hr_read_flow **read);
+bool hr__read_wait(hr_read_flow *read, uint64_t timeout_ns);
+
+// --- batcher.c: pieces to batches ---
+typedef struct hr_batch_config {
+    hr_runtime *runtime;
+    const hr_schema *schema;
+    int64_t batch_rows;  // 0: pieces as they are
+    const int64_t *ends; // repartition: row numbers where batches end, ascending
+    int64_t end_count;
+    int64_t limit_rows; // -1: none
+    bool drop_last;
+    bool permute; // each piece is a window: its rows are permuted by (seed, epoch, first row)
+    uint64_t seed;
+    int level;
+    uint32_t window_slots;
+    uint64_t window_bytes;
+    hr_busy *busy;
+} hr_batch_config;
+typedef struct hr_out {  // one batch
+    hr_object_id object; // a reference that goes with it
+    int64_t first, rows, bytes;
+    uint64_t row_index;
+    int64_t batch; // number in its epoch
+    uint32_t epoch;
+    bool epoch_end;
+    int64_t dropped_rows; // epoch_end: by drop_last
+} hr_out;
+typedef struct hr_out_sink {
+    hr_status (*put)(void *self, const hr_out *out, hr_error *err); // as hr_sink.put
+    bool (*wanted)(void *self, int64_t batch,
+                   uint32_t epoch); // false: need not be laid out; may be NULL
+    void (*ended)(void *self, hr_status status, const hr_error *err);
+    void *self;
+} hr_out_sink;
+typedef struct hr_batcher hr_batcher;
+HR_USE_RESULT hr_status hr__batcher_open(const hr_read_config *read, const hr_batch_config *config,
+                                         const hr_out_sink *sink, hr_batcher **out, hr_error *err);
+void hr__batcher_kick(hr_batcher *batcher); // the sink has room again
+void hr__batcher_close(hr_batcher **batcher);
+int64_t hr__batcher_dropped_rows(const hr_batcher *batcher);
+
+// --- collect.c: the caller's thread takes blocks ---
+typedef struct hr_collector hr_collector;
+HR_USE_RESULT hr_status hr__collector_open(const hr_dataset *dataset, hr_place place,
+                                           int64_t task_bytes, hr_collector **out, hr_error *err);
+HR_USE_RESULT hr_status hr__collector_next(hr_collector *collector, hr_block **out,
+                                           int64_t *unit_out, hr_error *err);
+const hr_schema *hr__collector_schema(const hr_collector *collector);
+void hr__collector_close(hr_collector **collector);
+
+#endif

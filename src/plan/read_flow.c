@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: Apache-2.0
+// The read flow: units of epoch after epoch, cut in tasks, worked on by the pool, put into a sink in order.
+//
+// How rows are cut depends on footers, options and the plan, never on threads or free memory: a task aims at task_bytes of decoded
+// data; it ends where a batch ends when row counts are exact (so that batches are views of it), and at multiples of a function's
+// batch_rows counted from the fragment's start when there is a function (so that it gets the same input batches in every run).
+#include "plan/plan_internal.h"
+#include <string.h>
+
+#define ROW_BLOCK 64 // tasks begin at whole words of a validity bitmap, when nothing else decides
+
+typedef struct cursor {
+    hr_node *node; // borrowed: the pipe holds it
+    hr_series_cursor *cursor;
+} cursor;
+
+struct hr_read_flow {
+    hr_read_config config;
+    hr_sink sink;
+    hr_flow *flow;
+    bool exact;
+    // the taker's
+    uint64_t epoch;
+    int64_t epochs_left; // -1: endless
+    hr_units *units;
+    hr_unit_run *current, *ahead; // references
+    bool units_over;
+    int64_t at, unit_index, epoch_rows;
+    HR_VEC(cursor) cursors;
+    // the giver's
+    uint64_t row_index;
+};
+
+typedef struct read_item {
+    hr_task task;
+    uint64_t epoch;
+    int64_t unit_index;
+    int64_t skipped_rows;
+    bool epoch_end;
+    void *state; // reductions
+} read_item;
+
+// --- taking ---
+
+static void rewake(void *context)
+{
+    hr_read_flow *r = context;
+    if (r->flow) // not while it is being opened: what is there then is found at the first take
+        hr__flow_kick(r->flow);
+}
+
+static hr_status next_run(hr_read_flow *r, hr_unit_run **out, hr_error *err)
+{
+    hr_unit unit = {0};
+    if (r->units_over)
+        return HR_END;
+    do {
+        hr_status status = hr__units_next(r->units, &unit, err);
+        r->units_over = status == HR_END;
+        HR_TRY(status);
+    } while (unit.rows == 0);
+    hr_status status = hr__unit_run_make(r->config.pipe->runtime, &unit, out, err);
+    if (status != HR_OK && unit.object)
+        hr__store_unref(hr__runtime_store(r->config.pipe->runtime), unit.object);
+    return status;
+}
+
+static hr_status move_cursor(hr_read_flow *r, const hr_unit *unit, hr_error *err)
+{
+    hr_node *n = unit->branch->origin;
+    cursor *found = NULL;
+    if (!n || n->kind != HR_NODE_SERIES)
+        return HR_OK;
+    for (size_t i = 0; i < r->cursors.count && !found; i++)
+        if (r->cursors.items[i].node == n)
+            found = &r->cursors.items[i];
+    if (!found) {
+        cursor made = {.node = n};
+        HR_TRY(HR_VEC_RESERVE(&r->cursors, 1, err));
+        HR_TRY(hr__series_cursor_open(n->kept.series, r->config.epochs != 1, &made.cursor, err));
+        found = &r->cursors.items[r->cursors.count];
+        r->cursors.items[r->cursors.count++] = made;
+    }
+    hr__series_cursor_move(found->cursor, (size_t)unit->fragment);
+    return HR_OK;
+}
+
+// Makes the next unit the current one, and has the one behind it read ahead where bytes come from files.
+static hr_status next_unit(hr_read_flow *r, hr_error *err)
+{
+    if (r->ahead) {
+        r->current = r->ahead;
+        r->ahead = NULL;
+    } else {
+        HR_TRY(next_run(r, &r->current, err));
+    }
+    r->at = r->current->unit.first;
+    r->unit_index++;
+    HR_TRY(move_cursor(r, &r->current->unit, err));
+    const hr_node *n = r->current->unit.branch->origin;
+    if (n && n->kind == HR_NODE_FILES) {
+        hr_status status = next_run(r, &r->ahead, err);
+        if (status < 0)
+            return status;
+        if (status == HR_OK && r->ahead->unit.branch->origin &&
+            r->ahead->unit.branch->origin->kind == HR_NODE_FILES)
+            hr__unit_run_will_need(r->ahead);
+    }
+    return HR_OK;
+}
+
+static int64_t row_bytes(const hr_unit *u)
+{
+    return HR_MAX(1, u->bytes / HR_MAX(u->rows, 1));
+}
+
+static int64_t cut_rows(const hr_read_flow *r)
+{
+    const hr_unit *u = &r->current->unit;
+    const hr_read_config *c = &r->config;
+    int64_t left = u->first + u->rows - r->at, function_rows = u->branch->function_rows;
+    int64_t aim = c->task_bytes;
+    if (c->task_rows && !function_rows)
+        return HR_MIN(c->task_rows - (r->at - u->first) % c->task_rows, left);
+    if (aim == 0 && c->task_bytes_max > 0 && u->bytes > c->task_bytes_max)
+        aim = c->task_bytes_max;
+    if (aim == 0)
+        return left;
+    int64_t n = HR_MAX(1, aim / row_bytes(u));
+    if (function_rows) {
+        n = HR_MAX(function_rows, n / function_rows * function_rows);
+    } else if (c->align_rows && r->exact) {
+        int64_t to_end = (c->align_rows - r->epoch_rows % c->align_rows) % c->align_rows;
+        n = to_end +
+            HR_MAX(to_end ? 0 : c->align_rows, (n - to_end) / c->align_rows * c->align_rows);
+    } else if (n > ROW_BLOCK) {
+        n = n / ROW_BLOCK * ROW_BLOCK;
+    }
+    return HR_MIN(n, left);
+}
+
+static hr_status begin_epoch(hr_read_flow *r, hr_error *err)
+{
+    if (r->epochs_left == 0)
+        return HR_END;
+    HR_TRY(hr__units_open(r->config.pipe, r->epoch, rewake, r, &r->units, err));
+    r->units_over = false;
+    r->unit_index = -1;
+    r->epoch_rows = 0;
+    return HR_OK;
+}
+
+static void end_epoch(hr_read_flow *r, read_item *it)
+{
+    hr__units_close(&r->units);
+    it->epoch_end = true;
+    it->epoch = r->epoch++;
+    if (r->epochs_left > 0)
+        r->epochs_left--;
+}
+
+static hr_status take(void *self, void *item, uint64_t *weight_bytes, hr_error *err)
+{
+    hr_read_flow *r = self;
+    read_item *it = item;
+    if (!r->units)
+        HR_TRY(begin_epoch(r, err));
+    if (!r->current) {
+        hr_status status = next_unit(r, err);
+        if (status == HR_END) {
+            end_epoch(r, it);
+            return HR_OK;
+        }
+        HR_TRY(status);
+    }
+    hr_unit_run *run = r->current;
+    int64_t n = cut_rows(r);
+    *it = (read_item){.epoch = r->epoch, .unit_index = r->unit_index};
+    it->task = (hr_task){
+        .unit = hr__unit_run_ref(run), .first = r->at, .rows = n, .place = r->config.place};
+    *weight_bytes = (uint64_t)(n * row_bytes(&run->unit));
+    if (r->epoch == r->config.first_epoch && r->epoch_rows + n <= r->config.skip_rows) {
+        it->skipped_rows = n;
+        *weight_bytes = 0;
+    }
+    r->at += n;
+    r->epoch_rows += n;
+    if (r->at >= run->unit.first + run->unit.rows)
+        hr__unit_run_unref(&r->current);
+    return HR_OK;
+}
+
+// --- working ---
+
+static hr_status reduce_item(hr_read_flow *r, read_item *it, hr_error *err)
+{
+    if (!it->state)
+        HR_TRY(hr__alloc_zero(1, r->sink.state_bytes, &it->state, err));
+    hr_busy_mark mark = hr__busy_switch(HR_CAUSE_TRANSFORM);
+    hr_status status = r->sink.step(r->sink.self, it->task.block, it->state, err);
+    hr__busy_leave(mark);
+    if (status == HR_OK)
+        hr_block_unref(&it->task.block);
+    return status;
+}
+
+static hr_status work(void *self, void *item, bool oldest, hr_error *err)
+{
+    hr_read_flow *r = self;
+    read_item *it = item;
+    if (it->epoch_end || it->skipped_rows)
+        return HR_OK;
+    HR_TRY(hr__task_run(&it->task, oldest, err));
+    return r->sink.step ? reduce_item(r, it, err) : HR_OK;
+}
+
+// --- giving ---
+
+static hr_status give(void *self, void *item, hr_error *err)
+{
+    hr_read_flow *r = self;
+    read_item *it = item;
+    hr_task *t = &it->task;
+    hr_piece piece = {
+        .object = t->object,
+        .block = t->block,
+        .first = t->out_first,
+        .rows = it->skipped_rows ? it->skipped_rows : t->out_rows,
+        .bytes = t->out_bytes,
+        .row_index = r->row_index,
+        .unit = it->unit_index,
+        .epoch = (uint32_t)it->epoch,
+        .epoch_end = it->epoch_end,
+        .skipped = it->skipped_rows != 0,
+    };
+    bool empty = !piece.rows && !piece.block;
+    if (it->epoch_end || !empty) {
+        if (r->sink.step && !it->epoch_end)
+            HR_TRY(r->sink.put_state(r->sink.self, it->state, err));
+        else if (r->sink.put)
+            HR_TRY(r->sink.put(r->sink.self, &piece, err));
+        t->object = 0; // they went with the piece
+        t->block = NULL;
+    } else if (r->sink.step) {
+        HR_TRY(r->sink.put_state(r->sink.self, it->state, err));
+    }
+    r->row_index = it->epoch_end ? 0 : r->row_index + (uint64_t)piece.rows;
+    if (!it->epoch_end && !piece.skipped)
+        hr__stage_stats_task(r->config.stats, (double)t->wall_ns / 1e9, (double)t->cpu_ns / 1e9,
+                             piece.rows, piece.bytes);
+    return HR_OK;
+}
+
+static void drop(void *self, void *item)
+{
+    read_item *it = item;
+    hr__task_finish(&it->task);
+    hr__free(it->state);
+    it->state = NULL;
+}
+
+static void ended(void *self, hr_status status, const hr_error *err)
+{
+    hr_read_flow *r = self;
+    if (status == HR_END)
+        hr__stage_stats_end(r->config.stats);
+    if (r->sink.ended)
+        r->sink.ended(r->sink.self, status, err);
+}
+
+// --- life ---
+
+hr_status hr__read_open(const hr_read_config *config, const hr_sink *sink, hr_read_flow **out,
+                        hr_error *err)
+{
+    static const hr_flow_ops ops = {sizeof(read_item), take, work, give, drop, ended};
+    hr_read_flow *r;
+    HR_TRY(hr__alloc_zero(1, sizeof *r, &r, err));
+    r->config = *config;
+    r->sink = *sink;
+    r->epoch = config->first_epoch;
+    r->epochs_left = config->epochs;
+    r->exact = hr__pipe_row_exact(config->pipe);
+    hr_flow_config flow = {
+        .name = "read",
+        .level = config->level,
+        .window_slots = config->window_slots,
+        .window_bytes = config->window_bytes,
+        .busy = config->busy,
+    };
+    hr__stage_stats_start(config->stats, -1);
+    *out = r; // the sink may be called before this returns
+    hr_status status = hr__flow_open(config->pipe->runtime, &ops, r, &flow, &r->flow, err);
+    if (status != HR_OK) {
+        *out = NULL;
+        hr__free(r);
+    }
+    return status;
+}
+
+void hr__read_kick(hr_read_flow *read)
+{
+    hr__flow_kick(read->flow);
+}
+bool hr__read_wait(hr_read_flow *read, uint64_t timeout_ns)
+{
+    return hr__flow_wait(read->flow, timeout_ns);
+}
+
+void hr__read_close(hr_read_flow **read)
+{
+    hr_read_flow *r = *read;
+    *read = NULL;
+    if (!r)
+        return;
+    hr__flow_close(&r->flow);
+    hr__units_close(&r->units);
+    hr__unit_run_unref(&r->current);
+    hr__unit_run_unref(&r->ahead);
+    for (size_t i = 0; i < r->cursors.count; i++)
+        hr__series_cursor_close(&r->cursors.items[i].cursor);
+    HR_VEC_FINISH(&r->cursors);
+    hr__free(r);
+}

@@ -1,0 +1,418 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reading rows through the first program of a branch.
+//
+// The direct way: what comes out unchanged is decoded straight into its place in the new span, what is computed in place is
+// decoded into its result's memory, and only what is used up by computing goes through scratch. All of it in pieces of
+// rows that stay in cache, so that each value is written once into memory and transformed before it leaves the cache.
+// The other way, for predicates and variable-width results: all columns into scratch, then apply.c. Columns of the predicate are read first;
+// where no row passes, the others are never decompressed.
+#include "plan/place.h"
+#include <string.h>
+
+#define READ_PIECE_BYTES (160 << 10)
+
+typedef struct source_slot {
+    hr_slot *to;    // where the column is decoded
+    hr_slot own;    // when it is not an output's slot itself
+    bool piecewise; // scratch of one piece: row 0 again for each
+    void *memory;   // scratch to give back
+} source_slot;
+
+typedef struct hr_read_state {
+    hr_fragment *fragment; // borrowed from the unit
+    hr_pass *pass;
+    const hr_format *format;
+    hr_runtime *runtime;
+    hr_schema *narrow;     // of the columns read
+    hr_layout layout;      // of the result
+    hr_layout read_layout; // of the columns read
+    bool measured;
+} hr_read_state;
+
+void hr__read_state_free(hr_read_state **state)
+{
+    hr_read_state *s = *state;
+    *state = NULL;
+    if (!s)
+        return;
+    if (s->pass)
+        s->format->pass_end(s->pass);
+    hr__layout_release(&s->layout);
+    hr__layout_release(&s->read_layout);
+    hr_schema_unref(&s->narrow);
+    hr__free(s);
+}
+
+// --- the unit's fragment, opened by its first task ---
+
+static hr_status open_fragment(hr_unit_run *run, hr_error *err)
+{
+    hr_branch *b = run->unit.branch;
+    hr_node *n = b->origin;
+    if (n->kind == HR_NODE_READER)
+        run->reader = n->reader;
+    else if (!run->reader)
+        HR_TRY(hr__files_acquire(n->files, (size_t)run->unit.part, &run->reader, err));
+    const hr_format *format = run->reader->format;
+    int32_t index = (int32_t)run->unit.fragment;
+    if (b->term_count && format->prune &&
+        format->prune(run->reader, index, b->terms, b->term_count)) {
+        run->pruned = true;
+        return HR_OK;
+    }
+    return format->fragment_open(run->reader, index, b->columns, b->column_count,
+                                 hr__runtime_scratch(run->runtime), &run->fragment, err);
+}
+
+static void read_ahead(void *a, int64_t unused_b, int64_t unused_c)
+{
+    hr_unit_run *run = a;
+    hr__mutex_lock(&run->mutex);
+    // A failure comes again, and is returned, when the first task gets here.
+    bool open = run->fragment || run->pruned || open_fragment(run, NULL) == HR_OK;
+    hr_fragment *fragment = open ? run->fragment : NULL;
+    hr__mutex_unlock(&run->mutex);
+    if (fragment)
+        run->reader->format->fragment_will_need(fragment, run->unit.first, run->unit.rows);
+    hr__unit_run_unref(&run);
+}
+
+void hr__unit_run_will_need(hr_unit_run *run)
+{
+    if (!hr__io_submit(run->runtime, read_ahead, hr__unit_run_ref(run), 0, 0))
+        hr__unit_run_unref(&run);
+}
+
+static hr_status begin(hr_task *t, bool *pruned_out, hr_error *err)
+{
+    hr_unit_run *run = t->unit;
+    hr_branch *b = run->unit.branch;
+    hr_read_state *s;
+    hr_status status = HR_OK;
+    hr__mutex_lock(&run->mutex);
+    if (!run->fragment && !run->pruned)
+        status = open_fragment(run, err);
+    *pruned_out = run->pruned;
+    hr__mutex_unlock(&run->mutex);
+    HR_TRY(status);
+    if (*pruned_out || t->read)
+        return HR_OK;
+    HR_TRY(hr__alloc_zero(1, sizeof *s, &s, err));
+    t->read = s;
+    s->runtime = run->runtime;
+    s->format = run->reader->format;
+    s->fragment = run->fragment;
+    HR_TRY(
+        hr__schema_project(b->origin_schema, b->columns, NULL, b->column_count, &s->narrow, err));
+    return s->format->pass_begin(s->fragment, t->first, t->rows, &s->pass, err);
+}
+
+// --- the direct way ---
+
+static int32_t output_of(const hr_program *program, int32_t source,
+                         int32_t (*relation)(const hr_program *, int32_t), int32_t *count_out)
+{
+    int32_t found = -1;
+    *count_out = 0;
+    for (int32_t i = 0; i < hr_schema_count(hr__program_schema(program)); i++) {
+        if (relation(program, i) != source)
+            continue;
+        if (found < 0)
+            found = i;
+        (*count_out)++;
+    }
+    return found;
+}
+
+static bool is_direct(const hr_program *program, const hr_branch *b)
+{
+    const hr_schema *schema = hr__program_schema(program);
+    bool computes = false;
+    int32_t count;
+    if (hr__program_has_predicate(program))
+        return false;
+    for (int32_t i = 0; i < hr_schema_count(schema); i++) {
+        const hr_type *type = hr_schema_field(schema, i)->type;
+        if (hr__program_passthrough(program, i) >= 0)
+            continue;
+        computes = true;
+        if (hr__type_has_offsets(type) || type->id == HR_TYPE_DICTIONARY)
+            return false;
+    }
+    for (int32_t i = 0; i < b->column_count; i++) {
+        const hr_type *type = hr_schema_field(b->origin_schema, b->columns[i])->type;
+        int32_t out = output_of(program, b->columns[i], hr__program_passthrough, &count);
+        if (count > 1 ||
+            (out < 0 && (hr__type_has_offsets(type) || type->id == HR_TYPE_DICTIONARY)))
+            return false;
+        if (computes && (type->id == HR_TYPE_LIST || type->id == HR_TYPE_DICTIONARY))
+            return false;
+    }
+    return true;
+}
+
+static hr_status measure_direct(hr_task *t, hr_program *program, hr_error *err)
+{
+    hr_read_state *s = t->read;
+    hr_branch *b = t->unit->unit.branch;
+    int32_t count;
+    if (s->measured)
+        return HR_OK;
+    HR_TRY(hr__layout_init(&s->layout, hr__program_schema(program), t->rows, err));
+    HR_TRY(hr__layout_init(&s->read_layout, s->narrow, t->rows, err));
+    for (int32_t i = 0; i < b->column_count; i++) {
+        int32_t out = output_of(program, b->columns[i], hr__program_passthrough, &count);
+        if (out >= 0)
+            HR_TRY(s->format->pass_measure(s->pass, i, &s->layout, out, err));
+        else
+            HR_TRY(s->format->pass_measure(s->pass, i, &s->read_layout, i, err));
+    }
+    HR_TRY(hr__layout_finish(&s->layout, err));
+    s->measured = true;
+    return HR_OK;
+}
+
+static hr_status scratch_slot(hr_read_state *s, const hr_layout_node *node, int64_t rows,
+                              source_slot *to, hr_error *err)
+{
+    hr_node_bytes bytes;
+    if (!hr__node_bytes(node->type, rows, &bytes))
+        return HR_FAIL(err, HR_LIMIT, "a row too large for memory");
+    size_t data = HR_ALIGN_UP((size_t)bytes.data, HR_ALIGN) + HR_ALIGN;
+    size_t validity = HR_ALIGN_UP((size_t)bytes.validity, HR_ALIGN) + HR_ALIGN;
+    HR_TRY(hr__scratch_take(hr__runtime_scratch(s->runtime), data + validity, &to->memory, err));
+    to->own = (hr_slot){.type = node->type,
+                        .rows = rows,
+                        .data = to->memory,
+                        .data_bytes = bytes.data,
+                        .null_count = -1};
+    if (node->has_validity)
+        to->own.validity = (uint8_t *)to->memory + data;
+    to->to = &to->own;
+    to->piecewise = true;
+    return HR_OK;
+}
+
+static hr_status place_sources(hr_task *t, hr_program *program, hr_builder *builder, int64_t step,
+                               source_slot *slots, hr_error *err)
+{
+    hr_read_state *s = t->read;
+    hr_branch *b = t->unit->unit.branch;
+    int32_t count;
+    for (int32_t i = 0; i < b->column_count; i++) {
+        const hr_layout_node *node = &s->read_layout.nodes[i];
+        int32_t out = output_of(program, b->columns[i], hr__program_passthrough, &count);
+        if (out >= 0) {
+            slots[i].to = &builder->slots[out];
+            continue;
+        }
+        out = output_of(program, b->columns[i], hr__program_in_place, &count);
+        if (out >= 0 && (!node->has_validity || builder->slots[out].validity)) {
+            slots[i].own = (hr_slot){.type = node->type,
+                                     .rows = t->rows,
+                                     .data = builder->slots[out].data,
+                                     .data_bytes = builder->slots[out].data_bytes,
+                                     .null_count = -1};
+            if (node->has_validity)
+                slots[i].own.validity = builder->slots[out].validity;
+            slots[i].to = &slots[i].own;
+            continue;
+        }
+        HR_TRY(scratch_slot(s, node, step, &slots[i], err));
+    }
+    return HR_OK;
+}
+
+static hr_status fill_pieces(hr_task *t, hr_program *program, hr_builder *builder, int64_t step,
+                             source_slot *slots, hr_error *err)
+{
+    hr_read_state *s = t->read;
+    hr_branch *b = t->unit->unit.branch;
+    int32_t source_count = hr_schema_count(b->origin_schema);
+    hr_column *inputs = NULL;
+    hr_eval *eval = NULL;
+    hr_status status;
+    HR_GO(hr__alloc_zero((size_t)HR_MAX(source_count, 1), sizeof *inputs, &inputs, err));
+    HR_GO(hr__eval_open(program, &eval, err));
+    for (int64_t at = 0; at < t->rows; at += step) {
+        int64_t n = HR_MIN(step, t->rows - at);
+        (void)hr__busy_switch(HR_CAUSE_DECODE);
+        for (int32_t i = 0; i < b->column_count; i++) {
+            int64_t row = slots[i].piecewise ? 0 : at;
+            const hr_slot *to = slots[i].to;
+            HR_GO(s->format->pass_fill(s->pass, i, n, slots[i].to, row, err));
+            inputs[b->columns[i]] = (hr_column){.type = to->type,
+                                                .rows = n,
+                                                .offset = row,
+                                                .null_count = -1,
+                                                .validity = to->validity,
+                                                .offsets = to->offsets,
+                                                .data = to->data};
+        }
+        (void)hr__busy_switch(HR_CAUSE_TRANSFORM);
+        HR_GO(hr__eval_columns(eval, inputs, n, builder->slots, at, err));
+    }
+out:
+    hr__eval_close(&eval);
+    hr__free(inputs);
+    return status;
+}
+
+static int64_t piece_rows(const hr_branch *b, int64_t rows)
+{
+    int64_t row_bytes = 0;
+    for (int32_t i = 0; i < b->column_count; i++) {
+        int64_t bytes = hr_type_row_bytes(hr_schema_field(b->origin_schema, b->columns[i])->type);
+        row_bytes += bytes ? bytes : 16;
+    }
+    int64_t step = READ_PIECE_BYTES / HR_MAX(row_bytes, 1);
+    step = step >= 64 ? step / 64 * 64
+                      : HR_MAX(step, 1); // whole words of validity where rows are small
+    return HR_MIN(step, rows);
+}
+
+static hr_status read_direct(hr_task *t, hr_program *program, const hr_target *target,
+                             hr_result *out, hr_error *err)
+{
+    hr_branch *b = t->unit->unit.branch;
+    hr_span_memory span = {0};
+    hr_builder builder = {0};
+    source_slot *slots = NULL;
+    hr_status status;
+    int64_t step = piece_rows(b, t->rows);
+    HR_TRY(measure_direct(t, program, err));
+    HR_TRY(hr__span_take(target, t->read->layout.span_bytes, &span, err));
+    HR_GO(hr__alloc_zero((size_t)HR_MAX(b->column_count, 1), sizeof *slots, &slots, err));
+    HR_GO(hr__builder_init(&builder, &t->read->layout, span.memory, err));
+    HR_GO(place_sources(t, program, &builder, step, slots, err));
+    HR_GO(fill_pieces(t, program, &builder, step, slots, err));
+    hr__builder_seal(&builder, t->rows);
+    HR_GO(hr__span_done(&span, hr__program_schema(program), t->rows, out, err));
+out:
+    for (int32_t i = 0; slots && i < b->column_count; i++)
+        hr__scratch_give(hr__runtime_scratch(target->runtime), slots[i].memory);
+    hr__free(slots);
+    hr__builder_release(&builder);
+    hr__span_drop(&span);
+    return status;
+}
+
+// --- the other way ---
+
+// Decodes the columns that `wanted` marks (by position) as a block in scratch; puts them in their places in `columns`.
+static hr_status decode(hr_task *t, const bool *wanted, hr_column *columns, hr_block **out,
+                        hr_error *err)
+{
+    hr_read_state *s = t->read;
+    hr_branch *b = t->unit->unit.branch;
+    hr_target target = {s->runtime, HR_PLACE_SCRATCH, false};
+    hr_span_memory span = {0};
+    hr_builder builder = {0};
+    hr_layout layout = {0};
+    hr_schema *schema = NULL;
+    int32_t *places = NULL, count = 0;
+    hr_result result;
+    hr_status status;
+    HR_TRY(hr__alloc_zero((size_t)HR_MAX(b->column_count, 1), sizeof *places, &places, err));
+    for (int32_t i = 0; i < b->column_count; i++)
+        if (wanted[i])
+            places[count++] = i;
+    HR_GO(hr__schema_project(s->narrow, places, NULL, count, &schema, err));
+    HR_GO(hr__layout_init(&layout, schema, t->rows, err));
+    for (int32_t i = 0; i < count; i++)
+        HR_GO(s->format->pass_measure(s->pass, places[i], &layout, i, err));
+    HR_GO(hr__layout_finish(&layout, err));
+    HR_GO(hr__span_take(&target, layout.span_bytes, &span, err));
+    HR_GO(hr__builder_init(&builder, &layout, span.memory, err));
+    for (int32_t i = 0; i < count; i++)
+        HR_GO(s->format->pass_fill(s->pass, places[i], t->rows, &builder.slots[i], 0, err));
+    hr__builder_seal(&builder, t->rows);
+    HR_GO(hr__span_done(&span, schema, t->rows, &result, err));
+    *out = result.block;
+    for (int32_t i = 0; i < count; i++)
+        columns[b->columns[places[i]]] = *hr_block_column(*out, i);
+out:
+    hr__span_drop(&span);
+    hr__builder_release(&builder);
+    hr__layout_release(&layout);
+    hr_schema_unref(&schema);
+    hr__free(places);
+    return status;
+}
+
+static hr_status none_pass(hr_program *program, const hr_column *columns, int64_t rows,
+                           hr_runtime *rt, bool *none_out, hr_error *err)
+{
+    hr_eval *eval = NULL;
+    uint32_t *selected = NULL;
+    int64_t count = 0;
+    hr_status status;
+    hr_busy_mark mark = hr__busy_switch(HR_CAUSE_TRANSFORM);
+    HR_GO(hr__eval_open(program, &eval, err));
+    HR_GO(
+        hr__scratch_take(hr__runtime_scratch(rt), (size_t)rows * sizeof *selected, &selected, err));
+    HR_GO(hr__eval_filter(eval, columns, rows, selected, &count, err));
+    *none_out = count == 0;
+out:
+    hr__scratch_give(hr__runtime_scratch(rt), selected);
+    hr__eval_close(&eval);
+    hr__busy_leave(mark);
+    return status;
+}
+
+static hr_status read_through_scratch(hr_task *t, hr_program *program, const hr_target *target,
+                                      hr_result *out, hr_error *err)
+{
+    hr_branch *b = t->unit->unit.branch;
+    const int32_t *sources;
+    const bool *in_predicate;
+    hr_block *first = NULL, *rest = NULL;
+    hr_column *columns = NULL;
+    bool *wanted = NULL, none = false;
+    hr_status status;
+    int32_t count = hr__program_sources(program, &sources, &in_predicate),
+            all = hr_schema_count(b->origin_schema);
+    HR_GO(hr__alloc_zero((size_t)HR_MAX(all, 1), sizeof *columns, &columns, err));
+    HR_GO(hr__alloc_zero((size_t)HR_MAX(count, 1), sizeof *wanted, &wanted, err));
+    if (hr__program_has_predicate(program)) {
+        HR_GO(decode(t, in_predicate, columns, &first, err));
+        HR_GO(none_pass(program, columns, t->rows, target->runtime, &none, err));
+    }
+    if (none && target->place == HR_PLACE_ARENA) {
+        *out = (hr_result){0};
+        goto out;
+    }
+    for (int32_t i = 0; i < count; i++)
+        wanted[i] = !(first && in_predicate[i]);
+    HR_GO(decode(t, wanted, columns, &rest, err));
+    hr_rows rows = {b->origin_schema, columns, all, t->rows};
+    HR_GO(hr__program_apply_rows(program, &rows, target, out, err));
+out:
+    hr_block_unref(&first);
+    hr_block_unref(&rest);
+    hr__free(columns);
+    hr__free(wanted);
+    return status;
+}
+
+hr_status hr__task_read(hr_task *task, const hr_target *target, hr_result *out, hr_error *err)
+{
+    hr_branch *b = task->unit->unit.branch;
+    hr_program *program = b->stages[0].program;
+    bool pruned, direct = is_direct(program, b);
+    hr_status status = begin(task, &pruned, err);
+    if (status == HR_OK && pruned && target->place == HR_PLACE_ARENA) {
+        *out = (hr_result){0};
+        return HR_OK;
+    }
+    if (status == HR_OK && pruned) { // a block of no rows is wanted
+        hr_gather_piece nothing = {0};
+        return hr__gather(hr__program_schema(program), &nothing, 0, target, out, err);
+    }
+    if (status == HR_OK)
+        status = direct ? read_direct(task, program, target, out, err)
+                        : read_through_scratch(task, program, target, out, err);
+    if (status != HR_AGAIN || !direct)
+        hr__read_state_free(&task->read);
+    return status;
+}

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+// A task: rows of one unit through all stages of its branch, on one thread, into one span.
+#include "base/os.h"
+#include "plan/place.h"
+#include <stdatomic.h>
+#include <string.h>
+
+hr_status hr__unit_run_make(hr_runtime *runtime, const hr_unit *unit, hr_unit_run **out,
+                            hr_error *err)
+{
+    hr_unit_run *run;
+    HR_TRY(hr__alloc_zero(1, sizeof *run, &run, err));
+    run->refs = 1;
+    run->unit = *unit;
+    run->runtime = runtime;
+    hr__mutex_init(&run->mutex);
+    *out = run;
+    return HR_OK;
+}
+
+hr_unit_run *hr__unit_run_ref(hr_unit_run *run)
+{
+    atomic_fetch_add_explicit(&run->refs, 1, memory_order_relaxed);
+    return run;
+}
+
+void hr__unit_run_unref(hr_unit_run **run)
+{
+    hr_unit_run *r = *run;
+    *run = NULL;
+    if (!r || atomic_fetch_sub_explicit(&r->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    hr_node *n = r->unit.branch->origin;
+    if (r->fragment)
+        r->reader->format->fragment_close(r->fragment);
+    if (r->reader && n->kind == HR_NODE_FILES)
+        hr__files_release(n->files, (size_t)r->unit.part);
+    if (r->unit.object)
+        hr__store_unref(hr__runtime_store(r->runtime), r->unit.object);
+    hr__mutex_finish(&r->mutex);
+    hr__free(r);
+}
+
+// --- the rows of units that are blocks already ---
+
+static hr_object_id unit_object(const hr_unit_run *run)
+{
+    const hr_node *n = run->unit.branch->origin;
+    if (!n)
+        return run->unit.object;
+    return n->kind == HR_NODE_SERIES ? hr__series_at(n->kept.series, (size_t)run->unit.fragment)
+                                     : 0;
+}
+
+static hr_status source_block(hr_task *t, hr_block **out, hr_error *err)
+{
+    hr_unit_run *run = t->unit;
+    hr_branch *b = run->unit.branch;
+    hr_store *store = hr__runtime_store(run->runtime);
+    hr_object_id object = unit_object(run);
+    hr_block *whole = NULL;
+    if (!object) {
+        whole = hr_block_ref(b->origin->blocks[run->unit.fragment]);
+    } else {
+        const uint8_t *memory;
+        size_t bytes;
+        HR_TRY(hr__store_pin(store, object, &memory, &bytes, err)); // HR_AGAIN: being restored
+        hr_status status = hr__store_block(store, object, b->origin_schema, &whole, err);
+        hr__store_unpin(store, object);
+        HR_TRY(status);
+    }
+    hr_status status = hr_block_slice(whole, t->first, t->rows, out, err);
+    hr_block_unref(&whole);
+    return status;
+}
+
+// --- stages ---
+
+static hr_status call_function(const hr_stage *stage, const hr_block *in, hr_block **out,
+                               hr_error *err)
+{
+    hr_node *n = stage->node;
+    hr_busy_mark mark = hr__busy_switch(HR_CAUSE_FUNCTION);
+    hr_status status = stage->kind == HR_STAGE_PROCESS
+                           ? hr__udf_call(n->udf, in, out, err)
+                           : n->function(n->function_context, in, out, err);
+    hr__busy_leave(mark);
+    if (status > 0) // HR_END or our own: nothing a function may say
+        status = HR_FAIL(err, HR_USER, "it returned status %d", (int)status);
+    return status;
+}
+
+static hr_status check_schema(const hr_stage *stage, const hr_block *result, hr_error *err)
+{
+    const hr_schema *expected;
+    char a[256], b[256];
+    HR_TRY(hr__node_schema(stage->node, &expected, err));
+    if (hr_schema_equal(expected, hr_block_schema(result)))
+        return HR_OK;
+    return HR_FAIL(
+        err, HR_USER,
+        "it returned (%s), where its first rows gave (%s): all its results must have one schema",
+        hr__schema_print(hr_block_schema(result), a, sizeof a),
+        hr__schema_print(expected, b, sizeof b));
+}
+
+// The function over the block in calls of its batch_rows.
+static hr_status run_function(const hr_task *t, const hr_stage *stage, const hr_block *in,
+                              hr_block **out, hr_error *err)
+{
+    int64_t step = stage->node->batch_rows ? stage->node->batch_rows : HR_MAX(hr_block_rows(in), 1);
+    HR_VEC(hr_block *) results = {0};
+    hr_block *part = NULL;
+    hr_status status = HR_OK;
+    int64_t at = 0;
+    for (; at < hr_block_rows(in); at += step) {
+        hr_block *result = NULL;
+        HR_GO(hr_block_slice(in, at, HR_MIN(step, hr_block_rows(in) - at), &part, err));
+        HR_GO(call_function(stage, part, &result, err));
+        status = check_schema(stage, result, err);
+        if (status == HR_OK)
+            status = HR_VEC_PUSH(&results, result, err);
+        if (status != HR_OK) {
+            hr_block_unref(&result);
+            goto out;
+        }
+        hr_block_unref(&part);
+    }
+    if (results.count == 1) {
+        *out = hr_block_ref(results.items[0]);
+    } else {
+        const hr_schema *schema;
+        HR_GO(hr__node_schema(stage->node, &schema, err));
+        HR_GO(hr__block_concat(results.items, results.count, schema, out, err));
+    }
+out:
+    if (status < 0)
+        hr__error_context(err, "%s, rows %lld to %lld of block %lld", stage->node->name,
+                          (long long)(t->first + at),
+                          (long long)(t->first + HR_MIN(at + step, hr_block_rows(in)) - 1),
+                          (long long)t->unit->unit.fragment);
+    hr_block_unref(&part);
+    for (size_t i = 0; i < results.count; i++)
+        hr_block_unref(&results.items[i]);
+    HR_VEC_FINISH(&results);
+    return status;
+}
+
+// Applies stages [from, count) to the block; the last program writes to the target itself.
+static hr_status run_stages(hr_task *t, int32_t from, hr_block **block, const hr_target *target,
+                            hr_result *out, hr_error *err)
+{
+    hr_branch *b = t->unit->unit.branch;
+    hr_target between = {target->runtime, HR_PLACE_SCRATCH, false};
+    for (int32_t i = from; i < b->stage_count; i++) {
+        const hr_stage *stage = &b->stages[i];
+        hr_block *next = NULL;
+        if (stage->kind == HR_STAGE_PROGRAM) {
+            hr_result made = {0};
+            bool last = i + 1 == b->stage_count;
+            HR_TRY(hr__program_apply(stage->program, *block, last ? target : &between, &made, err));
+            if (last) {
+                *out = made;
+                return HR_OK;
+            }
+            next = made.block;
+        } else {
+            HR_TRY(run_function(t, stage, *block, &next, err));
+        }
+        hr_block_unref(block);
+        *block = next;
+    }
+    t->pending = *block; // made, not placed yet
+    *block = NULL;
+    return HR_AGAIN;
+}
+
+// What is made is put where it is wanted. Kept while there is no room: a function is not called twice.
+static hr_status place_pending(hr_task *t, const hr_target *target, hr_result *out, hr_error *err)
+{
+    int64_t rows = hr_block_rows(t->pending);
+    if (target->place != HR_PLACE_ARENA) {
+        *out = (hr_result){.block = t->pending, .rows = rows, .bytes = hr_block_bytes(t->pending)};
+        t->pending = NULL;
+        return HR_OK;
+    }
+    if (rows == 0) {
+        *out = (hr_result){0};
+    } else {
+        hr_gather_piece piece = {t->pending, NULL, rows};
+        HR_TRY(hr__gather(hr_block_schema(t->pending), &piece, 1, target, out, err));
+    }
+    hr_block_unref(&t->pending);
+    return HR_OK;
+}
+
+static bool is_reader(const hr_branch *b)
+{
+    return b->origin && (b->origin->kind == HR_NODE_FILES || b->origin->kind == HR_NODE_READER);
+}
+
+// An object of the arena that nothing is done to goes on as it is.
+static bool passes_whole(const hr_task *t)
+{
+    const hr_unit *u = &t->unit->unit;
+    return u->branch->stage_count == 0 && t->place == HR_PLACE_ARENA && unit_object(t->unit);
+}
+
+static hr_status pass_whole(hr_task *t, hr_result *out, hr_error *err)
+{
+    hr_store *store = hr__runtime_store(t->unit->runtime);
+    hr_object_id object = unit_object(t->unit);
+    const uint8_t *memory;
+    size_t bytes;
+    int64_t rows;
+    HR_TRY(hr__store_pin(store, object, &memory, &bytes,
+                         err)); // in memory, and stays until it is given back
+    hr_status status = hr__span_peek(memory, bytes, &rows, &bytes, err);
+    if (status != HR_OK) {
+        hr__store_unpin(store, object);
+        return status;
+    }
+    hr__store_ref(store, object);
+    *out = (hr_result){.object = object, .rows = t->rows, .bytes = (int64_t)bytes};
+    t->pinned = true;
+    t->out_first = t->first;
+    return HR_OK;
+}
+
+static hr_status run(hr_task *t, const hr_target *target, hr_result *out, hr_error *err)
+{
+    hr_branch *b = t->unit->unit.branch;
+    hr_target between = {target->runtime, HR_PLACE_SCRATCH, false};
+    hr_block *block = NULL;
+    int32_t from = 0;
+    hr_status status;
+    if (t->pending)
+        return place_pending(t, target, out, err);
+    if (passes_whole(t))
+        return pass_whole(t, out, err);
+    if (is_reader(b)) {
+        hr_result made = {0};
+        bool last = b->stage_count == 1;
+        HR_TRY(hr__task_read(t, last ? target : &between, &made, err));
+        if (last) {
+            *out = made;
+            return HR_OK;
+        }
+        block = made.block;
+        from = 1;
+    } else {
+        HR_TRY(source_block(t, &block, err));
+    }
+    status = run_stages(t, from, &block, target, out, err);
+    hr_block_unref(&block);
+    if (status == HR_AGAIN && t->pending)
+        status = place_pending(t, target, out, err);
+    return status;
+}
+
+hr_status hr__task_run(hr_task *task, bool oldest, hr_error *err)
+{
+    hr_target target = {task->unit->runtime, task->place, oldest};
+    hr_result result = {0};
+    uint64_t wall = hr__now_ns(), cpu = hr__thread_cpu_ns();
+    hr_status status = task->rows ? run(task, &target, &result, err) : HR_OK;
+    task->wall_ns += hr__now_ns() - wall;
+    task->cpu_ns += hr__thread_cpu_ns() - cpu;
+    if (status != HR_OK)
+        return status;
+    task->object = result.object;
+    task->block = result.block;
+    task->out_rows = result.rows;
+    task->out_bytes = result.bytes;
+    return HR_OK;
+}
+
+void hr__task_finish(hr_task *task)
+{
+    if (!task->unit)
+        return;
+    hr_store *store = hr__runtime_store(task->unit->runtime);
+    hr__read_state_free(&task->read);
+    hr_block_unref(&task->pending);
+    hr_block_unref(&task->block);
+    if (task->pinned)
+        hr__store_unpin(store, unit_object(task->unit));
+    if (task->object)
+        hr__store_unref(store, task->object);
+    task->object = 0;
+    hr__unit_run_unref(&task->unit);
+}
