@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Inside the room: what a preprocessor is, as a table of functions, and where its transform goes.
 //
-//   fit        step: what one block tells; fold: two such states into one; learn: the last state into a fitted preprocessor
-//   transform  a list of steps put into a sink: assignments of expressions, functions of the user. The same list fuses into a
-//              lazy dataset or runs at once over one block.
+//   fit        step: what one block tells; fold: two such states into one; learn: the last state into a fitted
+//              preprocessor
+//   transform  a list of steps put into a sink: assignments of expressions, functions of the user. The same list
+//              fuses into a lazy dataset or runs at once over one block.
 //
 // States are plain bytes, zero is the empty set, and they are folded in block order: so one pass serves any number of
 // preprocessors at once, and the result is the same for any number of threads.
