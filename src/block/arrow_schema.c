@@ -241,21 +241,42 @@ static const hr_type *plain_format(const char *format)
     return NULL;
 }
 
-static bool parse_width(const char *text, int32_t *out)
+// Steps over an integer that fits 32 bits.
+static bool next_int(const char **text, int32_t *out)
 {
     char *end;
-    long value = strtol(text, &end, 10);
-    if (end == text || *end || value < 0 || value > INT32_MAX)
+    long value = strtol(*text, &end, 10);
+    if (end == *text || value < INT32_MIN || value > INT32_MAX)
         return false;
+    *text = end;
     *out = (int32_t)value;
     return true;
+}
+
+static bool parse_width(const char *text, int32_t *out)
+{
+    return next_int(&text, out) && !*text && *out >= 0;
+}
+
+// "d:precision,scale" or "d:precision,scale,bits".
+static bool parse_decimal(const char *text, hr_type *t)
+{
+    int32_t bits = 128;
+    if (strncmp(text, "d:", 2) != 0)
+        return false;
+    text += 2;
+    if (!next_int(&text, &t->precision) || *text++ != ',' || !next_int(&text, &t->scale))
+        return false;
+    if (*text == ',' && (text++, !next_int(&text, &bits)))
+        return false;
+    t->id = bits == 256 ? HR_TYPE_DECIMAL256 : HR_TYPE_DECIMAL128;
+    return !*text && (bits == 128 || bits == 256);
 }
 
 static hr_status leaf_type(importer *in, const char *format, hr_type *t, hr_error *err)
 {
     static const char units[] = "smun";
     const hr_type *plain = plain_format(format);
-    int precision, scale, bits = 128, used = 0;
     if (plain) {
         *t = *plain;
         return HR_OK;
@@ -272,14 +293,8 @@ static hr_status leaf_type(importer *in, const char *format, hr_type *t, hr_erro
         t->id = HR_TYPE_FIXED_BINARY;
         return parse_width(format + 2, &t->width_bytes) ? HR_OK : unsupported(in, format, err);
     }
-    if (sscanf(format, "d:%d,%d%n", &precision, &scale, &used) == 2 &&
-        (!format[used] || sscanf(format + used, ",%d", &bits) == 1) &&
-        (bits == 128 || bits == 256)) {
-        t->id = bits == 128 ? HR_TYPE_DECIMAL128 : HR_TYPE_DECIMAL256;
-        t->precision = precision;
-        t->scale = scale;
+    if (parse_decimal(format, t))
         return HR_OK;
-    }
     return unsupported(in, format, err);
 }
 

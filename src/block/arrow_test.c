@@ -131,7 +131,8 @@ static void arrow__validity_may_be_missing(void **state)
 static void arrow__empty_arrays_may_have_no_buffers(void **state)
 {
     const void *buffers[3] = {NULL, NULL, NULL};
-    static const char *const formats[] = {"i", "u", "U", "Z", "b", "d:10,2", "tsn:UTC", "w:5"};
+    static const char *const formats[] = {"i",      "u",           "U",       "Z",  "b",
+                                          "d:10,2", "d:70,-5,256", "tsn:UTC", "w:5"};
     for (size_t i = 0; i < HR_COUNTOF(formats); i++) {
         struct ArrowSchema schema = make_schema(formats[i], "a", 0, NULL);
         struct ArrowArray array = make_array(0, 0, 3, buffers);

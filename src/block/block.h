@@ -52,7 +52,8 @@ hr_column hr__column_slice(const hr_column *column, int64_t first, int64_t rows)
 bool hr__column_is_valid(const hr_column *column, int64_t row);
 int64_t hr__column_null_count(const hr_column *column); // counts when -1
 int64_t hr__column_bytes(const hr_column *column);      // the rows' own bytes
-// Where row `row` begins (STRING, BINARY, LIST): an index into data, or a row of the child. row == rows: where the last ends.
+// Where row `row` begins (STRING, BINARY, LIST): an index into data, or a row of the child. row == rows: where the
+// last ends.
 int64_t hr__column_offset(const hr_column *column, int64_t row);
 // All rows of several blocks of equal schema as one new block on the heap (to_arrow of small results, tests).
 HR_USE_RESULT hr_status hr__block_concat(hr_block *const *blocks, size_t count,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Several blocks as one, on the heap: for small results and for tests. Batches in shared memory are cut with block_take.c.
+// Several blocks as one, on the heap: for small results and for tests. Batches in shared memory are cut with
+// block_take.c.
 #include "block/wire.h"
 
 #include <string.h>
