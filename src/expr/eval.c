@@ -78,8 +78,9 @@ void hr__run_column(hr_frame *f, const hr_node *n, hr_reg *out, const hr_reg *co
         out->valid = f->zeros;
         break;
     default:
-        out->data =
-            c->data ? (char *)c->data + (size_t)(row * n->row_values + f->value) * width : NULL;
+        // A piece is of a tensor's row; a scalar beside it is the row's one value.
+        row = row * n->row_values + (n->is_tensor ? f->value : 0);
+        out->data = c->data ? (char *)c->data + (size_t)row * width : NULL;
     }
 }
 

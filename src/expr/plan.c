@@ -51,7 +51,8 @@ static hr_status collect(const hr_graph *g, const int32_t *nodes, int32_t count,
         for (int32_t a = 0; a < n->list_count; a++)
             HR_TRY(visit(seen, found, n->list[a], err));
     }
-    qsort(found->items, found->count, sizeof *found->items, ascending);
+    if (found->count > 1)
+        qsort(found->items, found->count, sizeof *found->items, ascending);
     for (size_t i = 0; i < found->count; i++)
         HR_TRY(hr__map_put(seen, &found->items[i], sizeof found->items[i], i, err));
     return HR_OK;
