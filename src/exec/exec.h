@@ -94,6 +94,17 @@ void hr__udf_close(hr_udf **udf);
 HR_USE_RESULT hr_status hr__udf_call(hr_udf *udf, const hr_block *in, hr_block **out,
                                      hr_error *err);
 
+// The process's side, as hr_function_serve tells it.
+typedef struct hr_udf_server {
+    hr_status (*begin)(void *context, const void *payload, size_t bytes, hr_error *err);
+    hr_status (*function)(void *context, const hr_block *in, hr_block **out, const void **details,
+                          size_t *details_bytes, hr_error *err);
+    void *context;
+} hr_udf_server;
+HR_USE_RESULT hr_status hr__udf_serve(const hr_udf_server *server, hr_error *err);
+// The details of the last failure of a function in this process; the copy is the thread's until its next call.
+const void *hr__udf_get_details(size_t *count_out);
+
 // The io pool: hints that may block for a while. False: the queue is full, the hint was dropped.
 bool hr__io_submit(hr_runtime *runtime, void (*run)(void *a, int64_t b, int64_t c), void *a,
                    int64_t b, int64_t c);
