@@ -1,15 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
-// Feeds over a channel in one process: order, epochs, kept batches, tensors, checksums. The rows hold columns of every shape.
+// Feeds over a channel in one process: order, epochs, kept batches, tensors, checksums. The rows hold columns of every
+// shape.
 #include "base/os.h"
 #include "base/unit.h"
 #include "block/block_sample.h"
 #include "feed/feed.h"
-#include "store/store_test_support.h"
 #include <math.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define ROWS 700
+#define MIB  ((size_t)1 << 20)
+
+typedef struct test_store {
+    hr_ledger ledger;
+    hr_store *store;
+} test_store;
+
+static void nobody_waits(void *context) {}
+
+static void test_store_open(test_store *t, uint64_t arena_bytes, uint64_t ledger_bytes)
+{
+    hr_error err = HR_ERROR_INIT;
+    hr__ledger_init(&t->ledger, ledger_bytes);
+    hr_store_config config = {&t->ledger, arena_bytes, NULL, false, nobody_waits, NULL};
+    assert_ok(hr__store_open(&config, &t->store, &err), &err);
+}
+
+static void test_store_close(test_store *t)
+{
+    hr__store_close(&t->store);
+    assert_int_equal(t->ledger.used_bytes, 0);
+}
 
 typedef struct rig {
     test_store store;
@@ -35,7 +57,7 @@ static void rig_open(rig *r, uint64_t lease_bytes_max)
     hr_error err = HR_ERROR_INIT;
     hr_port *port = NULL;
     memset(r, 0, sizeof *r);
-    test_store_open(&r->store, 64 * MIB, 128 * MIB, NULL);
+    test_store_open(&r->store, 64 * MIB, 128 * MIB);
     assert_ok(sample_block(ROWS, 7, &r->block, &err), &err);
     assert_ok(hr__channel_open(r->store.store, hr_block_schema(r->block), 256, lease_bytes_max,
                                &r->channel, &err),
