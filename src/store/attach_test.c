@@ -430,12 +430,12 @@ int main(int argc, char **argv)
     setenv("XDG_RUNTIME_DIR", folder, 1);
     setenv("HR_TEST_FOLDER", folder, 1);
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(attach__tells_the_latency_in_one_process),
         cmocka_unit_test(attach__another_process_reads_every_batch),
         cmocka_unit_test(attach__leases_of_a_killed_worker_return),
         cmocka_unit_test(attach__a_worker_that_never_attached_is_gone_too),
         cmocka_unit_test(attach__a_killed_runtime_cancels_and_leaves_nothing),
         cmocka_unit_test(attach__a_client_outlived_by_its_port_is_safe),
-        cmocka_unit_test(attach__tells_the_latency_in_one_process),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     char inner[96];

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who leaves memory and who comes back: what object.c asks of evict.c and spill.c. All with store.lock held.
+// Who leaves memory and who comes back: what object.c and series.c ask of evict.c and spill.c. All with store.lock
+// held.
 #ifndef HR_STORE_EVICT_H
 #define HR_STORE_EVICT_H
 
@@ -9,13 +10,16 @@
 bool hr__evict_now(hr_store *store, uint64_t bytes);
 // Starts writing out until `bytes` fit. AGAIN: under way, or nothing can leave now. Else: why it will never fit.
 HR_USE_RESULT hr_status hr__evict_start(hr_store *store, uint64_t bytes, hr_error *err);
-// Something changed (room, pins, cursors): lets the spill threads look.
+// Memory was taken or given back: wakes the spill threads when that gives them work.
 void hr__evict_watch(hr_store *store);
+// An object that a series keeps was unpinned: it may leave. Room came: somebody may come back.
+void hr__evict_unpinned(hr_store *store);
+void hr__evict_room(hr_store *store);
+// Who may leave or who is needed changed: objects, pins, cursors.
+void hr__evict_changed(hr_store *store);
 // Asks for an object that is on disk: AGAIN, or the error of an earlier try.
 HR_USE_RESULT hr_status hr__restore_want(hr_store *store, hr_entry *entry, hr_error *err);
-// The same without waiting for it: started when there is room.
-void hr__restore_ahead(hr_store *store, hr_entry *entry);
-// The object's disk copy is free.
+// The object is going: its disk copy is free.
 void hr__spill_forget(hr_store *store, hr_entry *entry);
 
 // object.c, for them

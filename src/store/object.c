@@ -8,8 +8,9 @@
 // References and pins are plain counters under the store's lock: a creation with its release costs some hundred
 // nanoseconds, which a block of a megabyte does not notice.
 #include "store/channel.h"
-#include "store/evict.h"
+#include "store/spill.h"
 
+#include "base/log.h"
 #include "block/wire.h"
 
 static hr_object_id entry_id(const hr_entry *entry)
@@ -60,6 +61,8 @@ void hr__entry_drop_memory(hr_store *store, hr_entry *entry)
     store->used_bytes -= entry->extent->charged_bytes;
     if (entry->series_count)
         store->kept_bytes -= entry->extent->charged_bytes;
+    if (entry->disk_bytes)
+        store->spill->clean_bytes -= entry->extent->charged_bytes;
     hr__extent_give(store, entry->extent);
     entry->extent = NULL;
 }
@@ -68,6 +71,8 @@ void hr__entry_set_memory(hr_store *store, hr_entry *entry, hr_extent *extent)
 {
     entry->extent = extent;
     store->used_bytes += extent->charged_bytes;
+    if (entry->disk_bytes)
+        store->spill->clean_bytes += extent->charged_bytes;
     if (entry->series_count)
         store->kept_bytes += extent->charged_bytes;
 }
@@ -165,6 +170,7 @@ static hr_status pin_entry(hr_store *store, hr_object_id id, hr_entry **out, hr_
     if (!entry->extent || entry->io == HR_IO_READING)
         return hr__restore_want(store, entry, err);
     entry->pins++;
+    entry->awaited = false;
     *out = entry;
     return HR_OK;
 }
@@ -207,7 +213,10 @@ hr_status hr__object_pin_place(hr_store *store, hr_object_id id, hr_place *out, 
 static bool unpin_entry(hr_store *store, hr_entry *entry)
 {
     HR_ASSERT(entry->pins > 0);
-    return --entry->pins == 0 && entry->series_count;
+    if (--entry->pins || !entry->series_count)
+        return false;
+    hr__evict_unpinned(store);
+    return true;
 }
 
 static bool unref_entry(hr_store *store, hr_entry *entry)
@@ -221,7 +230,7 @@ static bool unref_entry(hr_store *store, hr_entry *entry)
 static void unlock_with_room(hr_store *store, bool room)
 {
     if (room)
-        hr__evict_watch(store);
+        hr__evict_room(store);
     bool waiting = room && store->waiting;
     hr__mutex_unlock(&store->lock);
     hr__store_room(store, waiting);
@@ -259,8 +268,10 @@ void hr__store_will_need(hr_store *store, hr_object_id id)
 {
     hr__mutex_lock(&store->lock);
     hr_entry *entry = hr__entry_find(store, id);
-    if (entry->state == HR_ENTRY_SEALED && !entry->extent)
-        hr__restore_ahead(store, entry);
+    hr_error err; // told to whoever pins it
+    if (entry->state == HR_ENTRY_SEALED && !entry->extent &&
+        hr__restore_want(store, entry, &err) != HR_AGAIN && hr__trace_on(HR_TOPIC_SPILL))
+        hr__trace(HR_TOPIC_SPILL, "%s", err.message);
     hr__mutex_unlock(&store->lock);
 }
 

@@ -31,9 +31,9 @@ struct hr_peer {
     hr_peer *next;
     hr_service *service;
     void *tag;
-    bool paired; // made by hr__service_pair: its owner closes it
+    bool paired;  // made by hr__service_pair: its owner closes it
+    bool greeted; // the service thread's
     int fd, watch_fd, bell_fd;
-    bool greeted;
     // service.lock:
     bool gone, closing;
     hr_letter *first, **last;

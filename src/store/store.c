@@ -4,7 +4,7 @@
 // Closing takes the owner's reference. Blocks and ports that outlive it (a batch that somebody still holds) keep
 // the memory mapped: it goes with the last of them, so that no view ever dangles.
 #include "store/channel.h"
-#include "store/evict.h"
+#include "store/spill.h"
 
 bool hr__store_forked(const hr_store *store)
 {
@@ -16,12 +16,13 @@ static void finish(hr_store *store)
     for (size_t i = 0; i < store->chunks.count; i++) {
         for (size_t j = 0; j < HR_ENTRY_CHUNK; j++) {
             hr_entry *entry = &store->chunks.items[i][j];
-            if (entry->state != HR_ENTRY_FREE)
-                hr__entry_drop_memory(store, entry);
+            if (entry->state != HR_ENTRY_FREE && entry->extent)
+                hr__extent_give(store, entry->extent);
         }
         hr__free(store->chunks.items[i]);
     }
     HR_VEC_FINISH(&store->chunks);
+    hr__spill_free(store);
     hr__extents_finish(store);
     hr__arena_close(&store->arena);
     hr__cond_finish(&store->idle);
@@ -60,7 +61,10 @@ hr_status hr__store_open(const hr_store_config *config, hr_store **out, hr_error
                          (unsigned long long)config->arena_bytes_max, HR_EXTENT_BYTES_MIN);
     if (status == HR_OK)
         status = hr__arena_open(&store->arena, store->bytes_max, err);
+    if (status == HR_OK && config->spill_dir)
+        status = hr__spill_open(store, config->spill_dir, config->spill_direct, err);
     if (status) {
+        hr__spill_close(store);
         finish(store);
         return status;
     }
@@ -74,6 +78,7 @@ void hr__store_close(hr_store **store_)
     *store_ = NULL;
     if (!store || hr__store_forked(store))
         return;
+    hr__spill_close(store);
     hr__store_let_go(store);
 }
 
@@ -115,20 +120,44 @@ void hr__store_count_leased(hr_store *store, uint64_t leased_more, uint64_t copi
     hr__mutex_unlock(&store->lock);
 }
 
+// Bytes in memory that a series keeps or somebody has pinned. Lock held.
+static uint64_t needed_bytes(const hr_store *store)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < store->chunks.count; i++)
+        for (size_t j = 0; j < HR_ENTRY_CHUNK; j++) {
+            const hr_entry *entry = &store->chunks.items[i][j];
+            if (entry->state != HR_ENTRY_FREE && entry->extent &&
+                (entry->pins || entry->series_count))
+                bytes += entry->extent->charged_bytes;
+        }
+    return bytes;
+}
+
 void hr__store_stats(hr_store *store, hr_store_stats *out)
 {
     hr__mutex_lock(&store->lock);
+    const hr_spill *spill = store->spill;
     *out = (hr_store_stats){
         .arena_bytes_max = store->bytes_max,
         .arena_used_bytes = store->used_bytes,
         .arena_charged_bytes = store->extents.charged_bytes,
         .arena_peak_bytes = store->extents.peak_bytes,
         .object_count = store->object_count,
-        .needed_bytes = store->kept_bytes,
+        .needed_bytes = needed_bytes(store),
         .consumed_bytes = store->consumed_bytes,
         .waiting = store->waiting,
         .leased_bytes = store->leased_bytes,
         .copied_bytes = store->copied_bytes,
     };
+    if (spill) {
+        out->disk_bytes = spill->disk_bytes;
+        out->spilled_bytes = spill->written.bytes;
+        out->spilled_objects = spill->written.objects;
+        out->spill_write_ns = hr__count_ns(&spill->written);
+        out->restored_bytes = spill->read.bytes;
+        out->restored_objects = spill->read.objects;
+        out->restore_read_ns = hr__count_ns(&spill->read);
+    }
     hr__mutex_unlock(&store->lock);
 }

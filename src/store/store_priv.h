@@ -92,7 +92,9 @@ typedef struct hr_entry {
     uint32_t refs, pins;
     uint32_t series_count; // how many series keep it
     uint8_t state, io;
-    bool wanted; // somebody waits for its restoring
+    bool wanted;  // somebody waits for its restoring
+    bool awaited; // restored for somebody who did not pin it yet
+    bool planned; // within one plan
     hr_status io_status;
     size_t bytes, span_bytes;
     hr_extent *extent;                // NULL: on disk alone
