@@ -191,6 +191,11 @@ hr_status hr__runtime_check(const hr_runtime *runtime, hr_error *err)
     return HR_OK;
 }
 
+bool hr__runtime_is_foreign(const hr_runtime *runtime)
+{
+    return runtime->pid != getpid();
+}
+
 hr_store *hr__runtime_store(hr_runtime *runtime)
 {
     return runtime->store;
