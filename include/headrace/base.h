@@ -67,6 +67,8 @@ HR_API const char *hr_status_name(hr_status status);
 
 /** The version of the library in use, as "0.1.0". Static text. */
 HR_API const char *hr_version(void);
+/** Seconds since this process was started, as the system counts them (to about 10 ms). */
+HR_API double hr_process_age_s(void);
 
 typedef enum hr_log_level {
     HR_LOG_ERROR = 0,

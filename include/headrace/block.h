@@ -47,6 +47,14 @@ HR_API const hr_schema *hr_block_schema(const hr_block *block);
 HR_API const hr_column *hr_block_column(const hr_block *block, int32_t index);
 /** Bytes of the rows' own data: values, offsets, validity; a view counts its rows only. */
 HR_API int64_t hr_block_bytes(const hr_block *block);
+/** What hr_block_print makes of rows. */
+typedef enum hr_print {
+    HR_PRINT_TABLE = 0, /**< columns aligned under their names; values that are long are cut */
+    HR_PRINT_JSON = 1,  /**< one object a line; bytes in base64, tensors as nested lists */
+} hr_print;
+/** The rows as text, freed with hr_text_free (runtime.h). LIMIT: over 1 GiB of it. */
+HR_API HR_USE_RESULT hr_status hr_block_print(const hr_block *block, hr_print form, char **out,
+                                              hr_error *err);
 /** Rows [first, first + rows) as a new reference that shares the memory. INVALID: outside the block. */
 HR_API HR_USE_RESULT hr_status hr_block_slice(const hr_block *block, int64_t first, int64_t rows,
                                               hr_block **out, hr_error *err);

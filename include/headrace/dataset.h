@@ -55,6 +55,9 @@ HR_API HR_USE_RESULT hr_status hr_from_blocks(hr_runtime *runtime, hr_block *con
 /** Reads an Arrow stream to its end, no copy. Takes the stream, also on failure. */
 HR_API HR_USE_RESULT hr_status hr_from_arrow(hr_runtime *runtime, struct ArrowArrayStream *stream,
                                              hr_dataset **out, hr_error *err);
+/** What one file holds, for people or (json) as one object: schema, row groups, codecs, encodings, statistics.
+ *  Needs no runtime. *out is freed with hr_text_free. CORRUPT, UNSUPPORTED: name the place. */
+HR_API HR_USE_RESULT hr_status hr_inspect(const char *path, bool json, char **out, hr_error *err);
 /** Anything the command line calls SOURCE: a path, glob or folder of Parquet files, "range:ROWS[,blocks=N]" or
  *  "range_tensor:ROWSxAxBxC[,blocks=N]". */
 HR_API HR_USE_RESULT hr_status hr_open_source(hr_runtime *runtime, const char *source,

@@ -240,3 +240,8 @@ hr_status hr__runtime_dir(char *out, size_t room, hr_error *err)
         return hr__error_errno(err, errno, "make folder '%s'", out);
     return check_private(out, err);
 }
+
+double hr_process_age_s(void)
+{
+    return (double)hr__process_age_ns() * 1e-9;
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// `headrace cat SOURCE`: rows as a table, or as JSON lines. JSON lines stream: any number of rows in bounded memory.
+#include "cli.h"
+
+#include <stdlib.h>
+
+typedef struct cat_flags {
+    int64_t rows, memory;
+    const char **columns;
+    bool json;
+} cat_flags;
+
+#define ALL_ROWS     INT64_MAX
+#define DEFAULT_ROWS 20
+
+static const cli_flag flags[] = {
+    {"--rows", "N", CLI_INT, offsetof(cat_flags, rows), "rows at most, or all (default 20)", 0,
+     "all", ALL_ROWS},
+    {"--columns", "a,b", CLI_NAMES, offsetof(cat_flags, columns), "these columns alone"},
+    {"--json", NULL, CLI_BOOL, offsetof(cat_flags, json), "one JSON object a line"},
+    {"--memory", "BYTES", CLI_BYTES, offsetof(cat_flags, memory), "the budget, as 1GiB"},
+    {NULL},
+};
+
+static int print_blocks(struct ArrowArrayStream *stream, const hr_schema *schema, hr_error *err,
+                        hr_status *status)
+{
+    int code = CLI_OK;
+    while (code == CLI_OK) {
+        struct ArrowArray array = {0};
+        hr_block *block = NULL;
+        char *text = NULL;
+        if (stream->get_next(stream, &array) != 0) {
+            const char *words = stream->get_last_error(stream);
+            *status = err->status != HR_OK ? err->status : HR_IO;
+            for (size_t i = 0; words && words[i] && i < sizeof err->message - 1; i++) {
+                err->message[i] = words[i];
+                err->message[i + 1] = '\0';
+            }
+            return code;
+        }
+        if (!array.release)
+            return code;
+        *status = hr_block_import(&array, schema, &block, err);
+        if (*status == HR_OK)
+            *status = hr_block_print(block, HR_PRINT_JSON, &text, err);
+        hr_block_unref(&block);
+        if (*status != HR_OK)
+            return code;
+        code = cli_print(text);
+    }
+    return code;
+}
+
+static int print_lines(const hr_dataset *dataset, hr_error *err, hr_status *status)
+{
+    const hr_schema *schema = NULL;
+    struct ArrowArrayStream stream = {0};
+    *status = hr_dataset_schema(dataset, &schema, err);
+    if (*status == HR_OK)
+        *status = hr_dataset_export(dataset, &stream, err);
+    if (*status != HR_OK)
+        return CLI_OK;
+    int code = print_blocks(&stream, schema, err, status);
+    stream.release(&stream);
+    return code;
+}
+
+static int print_table(const hr_dataset *dataset, int64_t rows, hr_error *err, hr_status *status)
+{
+    hr_block *block = NULL;
+    char *text = NULL;
+    *status = hr_dataset_take(dataset, rows, &block, err);
+    if (*status == HR_OK)
+        *status = hr_block_print(block, HR_PRINT_TABLE, &text, err);
+    hr_block_unref(&block);
+    return *status == HR_OK ? cli_print(text) : CLI_OK;
+}
+
+static int cat(const char *source, const cat_flags *given, hr_error *err, hr_status *status)
+{
+    int code = CLI_OK;
+    hr_runtime_options budget = HR_RUNTIME_OPTIONS_INIT;
+    hr_read_options read = HR_READ_OPTIONS_INIT;
+    hr_runtime *runtime = NULL;
+    hr_dataset *all = NULL, *some = NULL;
+    budget.memory_bytes = given->memory;
+    read.columns = given->columns;
+    if ((*status = hr_runtime_open(&budget, &runtime, err)) == HR_OK) {
+        cli_interrupt_begin(runtime);
+        *status = hr_open_source(runtime, source, &read, &all, err);
+    }
+    if (*status == HR_OK && given->rows != ALL_ROWS)
+        *status = hr_dataset_limit(all, given->rows, &some, err);
+    else if (*status == HR_OK)
+        some = hr_dataset_ref(all);
+    if (*status == HR_OK && given->json)
+        code = print_lines(some, err, status);
+    else if (*status == HR_OK)
+        code = print_table(some, given->rows, err, status);
+    cli_interrupt_end();
+    hr_dataset_unref(&some);
+    hr_dataset_unref(&all);
+    hr_runtime_close(&runtime);
+    return code;
+}
+
+static int run_cat(const cli_command *self, int argc, char **argv)
+{
+    cat_flags given = {.rows = DEFAULT_ROWS};
+    hr_error err = HR_ERROR_INIT;
+    hr_status status = HR_OK;
+    int code = CLI_OK, operands = cli_parse(self, argc, argv, &given);
+    if (operands < 0)
+        code = operands == -2 ? CLI_OK : CLI_USAGE;
+    else
+        code = cat(argv[0], &given, &err, &status);
+    if (status != HR_OK)
+        code = cli_interrupt_code(cli_fail(status, &err));
+    free(given.columns);
+    return code;
+}
+
+const cli_command cli_cat = {
+    "cat", "SOURCE", "rows as a table, or as JSON lines", NULL, flags, 1, 1, false, run_cat,
+};

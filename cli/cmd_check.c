@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+// `headrace check SOURCE`: the ingest alone: read, preprocess, feed to workers that only read and measure.
+//
+// Steps run in the order given. Assignments and scalers after the last filter are the check's preprocessor, timed and
+// reported as such; what stands before a filter belongs to the dataset, so that it is filtered by what was computed.
+#include "cli.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct check_flags {
+    const char **columns, **tensor;
+    cli_steps steps;
+    int64_t batch_rows, epochs, workers, prefetch, memory, threads, seed, window_rows;
+    double seconds, idle_s;
+    const char *spill, *shuffle;
+    bool whole_blocks, bulk, touch, json, checksums;
+} check_flags;
+
+#define FLAG(field) offsetof(check_flags, field)
+static const cli_flag flags[] = {
+    {"--columns", "a,b", CLI_NAMES, FLAG(columns), "read these columns alone"},
+    {"--map", "'x = x * 2'", CLI_STEP, FLAG(steps),
+     "assign; may be repeated, runs in the order given"},
+    {"--filter", "'x > 3'", CLI_STEP, FLAG(steps), "keep these rows; may be repeated"},
+    {"--scale", "a,b", CLI_STEP, FLAG(steps), "standard scaling, learned from the data first"},
+    {"--tensor", "a,b", CLI_NAMES, FLAG(tensor), "hand these out as one float32 tensor, `tensor`"},
+    {"--batch-rows", "N", CLI_INT, FLAG(batch_rows), "rows a batch", 1},
+    {"--whole-blocks", NULL, CLI_BOOL, FLAG(whole_blocks), "blocks as they come (the default)"},
+    {"--epochs", "N", CLI_INT, FLAG(epochs), "times to read it all (default 1)", 1},
+    {"--seconds", "S", CLI_SECONDS, FLAG(seconds), "whole epochs until so long has passed"},
+    {"--workers", "N", CLI_INT, FLAG(workers), "worker processes (default 1)", 1},
+    {"--prefetch", "N|auto", CLI_INT, FLAG(prefetch), "batches made ahead; 0: none; auto: by bytes",
+     0, "auto", -1},
+    {"--shuffle", "none|blocks|window", CLI_TEXT, FLAG(shuffle),
+     "the order of rows (default none)"},
+    {"--seed", "N", CLI_INT, FLAG(seed), "of the shuffle (default 0)", 0},
+    {"--window-rows", "N", CLI_INT, FLAG(window_rows), "rows permuted together (default 16384)", 1},
+    {"--bulk", NULL, CLI_BOOL, FLAG(bulk), "materialise first, then feed"},
+    {"--memory", "BYTES", CLI_BYTES, FLAG(memory),
+     "the budget, as 1GiB (default: 30 % of available)"},
+    {"--spill", "DIR", CLI_TEXT, FLAG(spill), "where what does not fit goes; none: nowhere"},
+    {"--threads", "N", CLI_INT, FLAG(threads), "that decode and transform (default: processors)",
+     1},
+    {"--touch", NULL, CLI_BOOL, FLAG(touch), "read and checksum every byte of every batch"},
+    {"--verify", NULL, CLI_BOOL, FLAG(checksums), "check page checksums where files have them"},
+    {"--worker-idle", "S", CLI_SECONDS, FLAG(idle_s), "end a worker that is idle for so long"},
+    {"--json", NULL, CLI_BOOL, FLAG(json), "one JSON object instead of text"},
+    {NULL},
+};
+#undef FLAG
+
+static const char more[] = "JSON: first_batch_s counts from the start of this process. checksum "
+                           "(16 hex digits; null without --touch) is\n"
+                           "the sum mod 2^64 over all rows of a hash of (the row's index in its "
+                           "epoch, its values). touched_mib_s is bytes\n"
+                           "over the loop's time, handed_mib_s bytes over the time spent waiting "
+                           "(without --touch: over the loop's time).\n"
+                           "wait holds shares of the workers' time by cause, which sum to 1.";
+
+// --- steps ---
+
+typedef struct check_plan {
+    hr_dataset *dataset;
+    hr_prep *waiting[CLI_STEPS_MAX]; // not applied yet
+    int32_t waiting_count;
+} check_plan;
+
+static hr_status make_scaler(const char *text, hr_prep **out, hr_error *err)
+{
+    const char *names[256];
+    size_t count = 0;
+    char *copy = strdup(text), *at = copy;
+    while (copy && *at && count < 255) {
+        names[count++] = at;
+        at += strcspn(at, ",");
+        if (*at)
+            *at++ = '\0';
+    }
+    names[count] = NULL;
+    hr_status status = copy ? hr_prep_standard_scaler(names, NULL, out, err) : HR_NOMEM;
+    free(copy);
+    return status;
+}
+
+// The waiting ones as one preprocessor; NULL when there are none.
+static hr_status join_waiting(check_plan *plan, hr_prep **out, hr_error *err)
+{
+    hr_status status = HR_OK;
+    if (plan->waiting_count == 1)
+        *out = hr_prep_ref(plan->waiting[0]);
+    else if (plan->waiting_count > 1)
+        status = hr_prep_chain(plan->waiting, plan->waiting_count, out, err);
+    for (int32_t i = 0; i < plan->waiting_count; i++)
+        hr_prep_unref(&plan->waiting[i]);
+    plan->waiting_count = 0;
+    return status;
+}
+
+static hr_status replace(check_plan *plan, hr_status status, hr_dataset *next)
+{
+    if (status != HR_OK)
+        return status;
+    hr_dataset_unref(&plan->dataset);
+    plan->dataset = next;
+    return HR_OK;
+}
+
+static hr_status apply_waiting(check_plan *plan, hr_error *err)
+{
+    hr_prep *prep = NULL, *fitted = NULL;
+    hr_dataset *next = NULL;
+    hr_status status = join_waiting(plan, &prep, err);
+    if (status != HR_OK || !prep)
+        return status;
+    status = hr_prep_fit(prep, plan->dataset, &fitted, err);
+    if (status == HR_OK)
+        status = replace(plan, hr_prep_transform(fitted, plan->dataset, &next, err), next);
+    hr_prep_unref(&fitted);
+    hr_prep_unref(&prep);
+    return status;
+}
+
+static hr_status take_step(check_plan *plan, const cli_step *step, hr_error *err)
+{
+    hr_dataset *next = NULL;
+    hr_status status;
+    if (strcmp(step->flag, "--filter") == 0) {
+        status = apply_waiting(plan, err);
+        if (status == HR_OK)
+            status = hr_dataset_filter(plan->dataset, step->text, &next, err);
+        return replace(plan, status, next);
+    }
+    hr_prep **to = &plan->waiting[plan->waiting_count];
+    status = strcmp(step->flag, "--map") == 0 ? hr_prep_map(step->text, to, err)
+                                              : make_scaler(step->text, to, err);
+    plan->waiting_count += status == HR_OK;
+    return status;
+}
+
+static hr_status make_plan(hr_runtime *runtime, const char *source, const check_flags *given,
+                           check_plan *plan, hr_error *err)
+{
+    hr_read_options read = HR_READ_OPTIONS_INIT;
+    read.columns = given->columns;
+    read.verify_checksums = given->checksums;
+    hr_status status = hr_open_source(runtime, source, &read, &plan->dataset, err);
+    for (int i = 0; status == HR_OK && i < given->steps.count; i++)
+        status = take_step(plan, &given->steps.items[i], err);
+    if (status == HR_OK && given->tensor) {
+        hr_dataset *next = NULL;
+        status = apply_waiting(plan, err);
+        if (status == HR_OK)
+            status = hr_dataset_pack(plan->dataset, given->tensor, "tensor", NULL, &next, err);
+        status = replace(plan, status, next);
+    }
+    return status;
+}
+
+// --- running ---
+
+static int parse_shuffle(const char *text, hr_shuffle *out)
+{
+    static const char *const names[] = {"none", "blocks", "window", NULL};
+    for (int i = 0; text && names[i]; i++)
+        if (strcmp(text, names[i]) == 0) {
+            *out = (hr_shuffle)i;
+            return 0;
+        }
+    if (!text)
+        return 0;
+    cli_usage("check", "--shuffle takes none, blocks or window, not '%s'", text);
+    return -1;
+}
+
+static bool worker_lost(const char *json_or_text, bool json)
+{
+    return json ? strstr(json_or_text, "\"end\": \"died\"") ||
+                      strstr(json_or_text, "\"end\": \"idle\"")
+                : strstr(json_or_text, "rows were not delivered to it") != NULL;
+}
+
+static int print_report(const hr_check_report *report, bool json, hr_error *err, hr_status *status)
+{
+    char *text = NULL;
+    *status = hr_check_print(report, json, &text, err);
+    if (*status != HR_OK)
+        return CLI_OK;
+    bool lost = worker_lost(text, json);
+    int code = cli_print(text);
+    return code == CLI_OK && lost ? CLI_WORKER_LOST : code;
+}
+
+static hr_check_options make_options(const check_flags *given, hr_shuffle shuffle, double start_s,
+                                     cli_progress *progress)
+{
+    hr_check_options options = HR_CHECK_OPTIONS_INIT;
+    options.workers = given->workers;
+    options.batch_rows = given->whole_blocks ? 0 : given->batch_rows;
+    options.epochs = given->epochs;
+    options.seconds = given->seconds;
+    // On the command line 0 is none and auto the default; in the library 0 is the default.
+    options.prefetch_blocks = given->prefetch == 0    ? HR_PREFETCH_NONE
+                              : given->prefetch == -1 ? 0
+                                                      : given->prefetch;
+    options.bulk = given->bulk;
+    options.touch = given->touch;
+    options.shuffle = shuffle;
+    options.seed = (uint64_t)given->seed;
+    options.window_rows = given->window_rows;
+    options.worker_idle_s = given->idle_s;
+    options.start_s = start_s;
+    options.on_tick = cli_progress_tick;
+    options.context = progress;
+    return options;
+}
+
+static int check(const char *source, const check_flags *given, hr_shuffle shuffle, hr_error *err,
+                 hr_status *status)
+{
+    int code = CLI_OK;
+    hr_runtime_options budget = HR_RUNTIME_OPTIONS_INIT;
+    hr_runtime *runtime = NULL;
+    hr_check_report *report = NULL;
+    hr_prep *prep = NULL;
+    check_plan plan = {NULL};
+    cli_progress progress = {false, 0};
+    budget.memory_bytes = given->memory;
+    budget.threads = given->threads;
+    budget.spill_dir = given->spill;
+    if ((*status = hr_runtime_open(&budget, &runtime, err)) == HR_OK) {
+        cli_interrupt_begin(runtime);
+        *status = make_plan(runtime, source, given, &plan, err);
+    }
+    if (*status == HR_OK)
+        *status = join_waiting(&plan, &prep, err);
+    if (*status == HR_OK) {
+        cli_progress_begin(&progress);
+        hr_check_options options = make_options(given, shuffle, hr_process_age_s(), &progress);
+        *status = hr_check_run(runtime, plan.dataset, prep, &options, &report, err);
+        cli_progress_end(&progress);
+    }
+    if (report && *status == HR_OK)
+        code = print_report(report, given->json, err, status);
+    cli_interrupt_end();
+    hr_check_free(&report);
+    hr_prep_unref(&prep);
+    while (plan.waiting_count > 0)
+        hr_prep_unref(&plan.waiting[--plan.waiting_count]);
+    hr_dataset_unref(&plan.dataset);
+    hr_runtime_close(&runtime);
+    return code;
+}
+
+static int run_check(const cli_command *self, int argc, char **argv)
+{
+    static check_flags given;
+    hr_error err = HR_ERROR_INIT;
+    hr_status status = HR_OK;
+    hr_shuffle shuffle = HR_SHUFFLE_NONE;
+    given.prefetch = -1;
+    int code, operands = cli_parse(self, argc, argv, &given);
+    if (operands < 0)
+        code = operands == -2 ? CLI_OK : CLI_USAGE;
+    else if (given.whole_blocks && given.batch_rows > 0)
+        code = cli_usage(self->name, "--whole-blocks and --batch-rows exclude each other");
+    else if (given.epochs > 0 && given.seconds > 0)
+        code = cli_usage(self->name, "--epochs and --seconds exclude each other");
+    else if (parse_shuffle(given.shuffle, &shuffle) != 0)
+        code = CLI_USAGE;
+    else
+        code = check(argv[0], &given, shuffle, &err, &status);
+    if (status != HR_OK)
+        code = cli_interrupt_code(cli_fail(status, &err));
+    free(given.columns);
+    free(given.tensor);
+    return code;
+}
+
+const cli_command cli_check = {
+    "check", "SOURCE",  "run the ingest alone and say where the time goes", more, flags, 1, 1,
+    false,   run_check,
+};

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0 Ctrl-C: the first signal cancels what the runtime does, so that everything is
+// put away; the second ends the program at once (the kernel puts the rest away: memory, files and sockets leave
+// nothing behind).
+#include "cli.h"
+
+#include <signal.h>
+#include <string.h>
+
+static hr_runtime *volatile interrupted_runtime;
+static volatile sig_atomic_t interrupted_by;
+
+static void on_signal(int number)
+{
+    interrupted_by = number;
+    hr_runtime *runtime = interrupted_runtime;
+    if (runtime)
+        hr_runtime_interrupt(runtime);
+}
+
+void cli_interrupt_begin(hr_runtime *runtime)
+{
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_signal;
+    action.sa_flags = (int)SA_RESETHAND; // the second one is not ours
+    interrupted_runtime = runtime;
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        (void)sigaction(numbers[i], &action, NULL);
+}
+
+void cli_interrupt_end(void)
+{
+    interrupted_runtime = NULL;
+}
+
+int cli_interrupt_code(int code)
+{
+    return interrupted_by ? 128 + (int)interrupted_by : code;
+}
