@@ -248,7 +248,8 @@ hr_status hr__spill_open(hr_store *store, const char *dir, bool direct, hr_error
     HR_TRY(hr__strdup(dir, &spill->dir, err));
     HR_TRY(hr__disk_open(spill, direct, err));
     for (int i = 0; i < HR_SPILL_THREADS; i++)
-        HR_TRY(hr__thread_start(&spill->threads[i], "hr-spill", HR_THREAD_BATCH, work, store, err));
+        HR_TRY(
+            hr__thread_start(&spill->threads[i], "hr-spill", HR_THREAD_NORMAL, work, store, err));
     return HR_OK;
 }
 

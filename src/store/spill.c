@@ -44,10 +44,13 @@ static bool choose(hr_store *store, spill_job *job, uint64_t goal)
 {
     hr_spill *spill = store->spill;
     uint64_t freed = 0;
+    // An even share of the goal, so that all threads write at once.
+    uint64_t share = HR_MAX(goal / HR_SPILL_THREADS, (uint64_t)HR_FUSE_BYTES);
+    share = HR_MIN(share, HR_SPILL_JOB_BYTES);
     hr__evict_plan(store);
     for (size_t i = 0; i < spill->victims.count; i++) {
         hr_entry *entry = spill->victims.items[i];
-        if (freed + job->charged_bytes >= goal || job->bytes >= HR_SPILL_JOB_BYTES ||
+        if (freed + job->charged_bytes >= goal || job->bytes >= share ||
             job->count == HR_SPILL_JOB_COUNT ||
             (spill->wanted_distance && entry->next_use <= spill->wanted_distance))
             break;
@@ -178,6 +181,8 @@ bool hr__spill_next(hr_store *store, uint8_t **fuse)
     spill->fruitless = !freed && !job->count;
     if (job->count) {
         begin_job(store, job);
+        if (hr__evict_over(store))
+            hr__spill_ring(spill); // for the next thread
         hr__mutex_unlock(&store->lock);
         hr_status status = write_job(store, job, fuse, &err);
         hr__mutex_lock(&store->lock);
