@@ -293,6 +293,27 @@ static inline void copy_value(uint8_t *out, const uint8_t *in, size_t bytes, boo
         memcpy(out, in, bytes);
 }
 
+// Entries that are all equally long lie as values of that width: gathered like numbers.
+static hr_status read_uniform_codes(pq_column *column, pq_cursor *cursor, size_t count,
+                                    uint8_t *out, size_t room, uint32_t *ends, hr_error *err)
+{
+    const pq_dictionary *d = &column->dictionary;
+    size_t bytes = d->uniform_bytes;
+    uint32_t codes[CHUNK];
+    HR_ASSERT(count <= (room - ends[0]) / bytes);
+    out += ends[0];
+    for (size_t done = 0, n; done < count; done += n, out += n * bytes) {
+        n = HR_MIN(count - done, CHUNK);
+        if (!hr__hybrid_read(&cursor->codes, codes, n))
+            return codes_end(err, cursor->page);
+        if (!hr__kernels()->dict.gather(out, d->values, (size_t)d->entries, codes, n, bytes))
+            return bad_code(column, codes, n, err);
+        for (size_t i = 0; i < n; i++)
+            ends[done + i + 1] = ends[0] + (uint32_t)((done + i + 1) * bytes);
+    }
+    return HR_OK;
+}
+
 // Entries of a dictionary by code. Its bytes are padded in scratch memory, so reading 16 is always right.
 static hr_status read_var_codes(pq_column *column, pq_cursor *cursor, size_t count, uint8_t *out,
                                 size_t room, uint32_t *ends, hr_error *err)
@@ -300,6 +321,8 @@ static hr_status read_var_codes(pq_column *column, pq_cursor *cursor, size_t cou
     const pq_dictionary *d = &column->dictionary;
     uint32_t codes[CHUNK];
     size_t at = ends[0];
+    if (d->uniform && d->uniform_bytes > 0)
+        return read_uniform_codes(column, cursor, count, out, room, ends, err);
     for (size_t done = 0, n; done < count; done += n) {
         n = HR_MIN(count - done, CHUNK);
         if (!hr__hybrid_read(&cursor->codes, codes, n))
