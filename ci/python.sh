@@ -1,0 +1,57 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# A virtual environment, and into it what is asked for; what is there already is left alone.
+#
+#   ci/python.sh FOLDER package|tests|demo
+set -e
+venv=$1
+what=$2
+python=${PYTHON:-python3}
+export PIP_DISABLE_PIP_VERSION_CHECK=1
+[ -x "$venv/bin/python" ] && "$venv/bin/python" -c 'import pip' 2>/dev/null ||
+    { rm -rf "$venv"; "$python" -m venv "$venv"; }
+PATH=$(cd "$venv" && pwd)/bin:$PATH
+export PATH
+
+# pip, tried again once: a package index that fails for a moment is no reason to fail.
+install() { pip install -q --retries 5 "$@" || { sleep 5; pip install -q --retries 5 "$@"; }; }
+
+# install_once STAMP FILE ARGUMENTS...: only when FILE changed since.
+install_once() {
+    stamp=$venv/.installed-$1
+    file=$2
+    shift 2
+    if [ -f "$stamp" ] && cmp -s "$stamp" "$file"; then return 0; fi
+    install "$@"
+    cp "$file" "$stamp"
+}
+
+# Without build isolation: the build folder stays, and a second installation compiles only what changed.
+install_package() {
+    [ -f pyproject.toml ] || { echo 'no Python package in this tree'; return 0; }
+    install_once build pyproject.toml 'meson-python>=0.15' ninja
+    install --no-build-isolation --no-deps --force-reinstall -Cbuild-dir=build-python .
+    install_once needs pyproject.toml 'cloudpickle>=2'
+}
+
+case $what in
+package)
+    install_package
+    ;;
+tests)
+    install_once tests python/tests/requirements.txt -r python/tests/requirements.txt
+    # Only the CPU build, which is no more than itself; tests that need torch are skipped by name where there is none.
+    if [ ! -f "$venv/.torch-tried" ]; then
+        pip install -q --retries 1 --only-binary :all: 'torch==2.13.0+cpu' 2>/dev/null ||
+            echo 'torch 2.13.0+cpu is not in the package index: its tests are skipped'
+        : >"$venv/.torch-tried"
+    fi
+    ;;
+demo)
+    install_once demo examples/demo/requirements.txt -r examples/demo/requirements.txt
+    ;;
+*)
+    echo "ci/python.sh: '$what' is none of package, tests, demo" >&2
+    exit 2
+    ;;
+esac
