@@ -25,7 +25,14 @@ hr_status hr__error_copy(hr_error *to, const hr_error *from);
 // Internal, never returned by a public function: nothing now, and who can go on will be woken.
 #define HR_AGAIN ((hr_status)2)
 
-#define HR_FAIL(err, status, ...) hr__error_set(err, status, __VA_ARGS__)
+// A failure is never HR_OK, and the compiler knows it: an output that a failed call left alone is not taken for one
+// that is read.
+static inline hr_status hr__failed(hr_status status)
+{
+    return status != HR_OK ? status : HR_INVALID;
+}
+
+#define HR_FAIL(err, status, ...) hr__failed(hr__error_set(err, status, __VA_ARGS__))
 #define HR_TRY(call)                                                                               \
     do {                                                                                           \
         hr_status hr_try_status = (call);                                                          \
