@@ -233,8 +233,8 @@ hr_status hr__pqw_codes_put(hr_pqw_chunk *chunk, const hr_column *column, int64_
                             int64_t count, hr_error *err)
 {
     for (int64_t i = first; i < first + count; i++) {
-        int64_t code = 0;
-        bool valid = false;
+        int64_t code;
+        bool valid;
         HR_TRY(hr__pqw_code_at(chunk, column, i, &code, &valid, err));
         HR_ASSERT(valid);
         if (!chunk->leaf.dictionary) {
