@@ -152,7 +152,8 @@ void hr__channel_state(hr_channel *stream, hr_channel_state *out);
 void hr__channel_revoke(hr_channel *stream, uint32_t keep,
                         void (*back)(void *context, const hr_descriptor *descriptor),
                         void *context);
-// Called when the consumer took something, returned leases, waits, or is gone. Any thread, no locks held.
+// Setting it waits for a call under way: never from within `changed`. Called when the consumer took something,
+// returned leases, waits, or is gone. Any thread, no locks held.
 void hr__channel_on_change(hr_channel *stream, void (*changed)(void *context), void *context);
 
 // --- ports: the consumer's end. Caller-serialised, release is thread-safe ---
@@ -205,6 +206,9 @@ HR_USE_RESULT hr_status hr__peer_offer(hr_peer *peer, const char *name, hr_chann
                                        hr_error *err);
 HR_USE_RESULT hr_status hr__peer_send(hr_peer *peer, uint32_t type, const void *bytes, size_t count,
                                       hr_error *err); // never blocks
+// A peer of hr__service_pair stays valid, gone or not, until it is closed here; one that connected by itself is
+// freed after its `gone`. Waits for a callback of this peer under way. Its leases return at once: close it after
+// its process ended.
 void hr__peer_close(hr_service *service, hr_peer *peer);
 
 // The worker's side: one connection a process.
