@@ -116,7 +116,8 @@ static hr_status apply_waiting(check_plan *plan, hr_error *err)
         return status;
     status = hr_prep_fit(prep, plan->dataset, &fitted, err);
     if (status == HR_OK)
-        status = replace(plan, hr_prep_transform(fitted, plan->dataset, &next, err), next);
+        status = hr_prep_transform(fitted, plan->dataset, &next, err);
+    status = replace(plan, status, next);
     hr_prep_unref(&fitted);
     hr_prep_unref(&prep);
     return status;

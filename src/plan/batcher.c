@@ -100,8 +100,9 @@ static hr_status permute(const hr_batcher *b, waiting *w, hr_error *err)
 {
     uint64_t key[2] = {w->piece.epoch, w->piece.row_index};
     HR_TRY(hr__alloc_zero((size_t)w->piece.rows, sizeof *w->order, &w->order, err));
-    hr__rng_permute(b->config.seed, hr__rng_stream(HR_RNG_WINDOW, hr__hash64(key, sizeof key, 0)),
-                    w->order, (uint32_t)w->piece.rows);
+    hr__rng_permute(b->config.seed,
+                    hr__rng_stream(HR_RNG_WINDOW, hr__hash64(key, sizeof key, 0) >> 8), w->order,
+                    (uint32_t)w->piece.rows);
     return HR_OK;
 }
 
