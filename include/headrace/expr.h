@@ -6,16 +6,37 @@
  *
  *     or   and   not   == != < <= > >=  (also `is null`, `is not null`)   + -   * / // %   unary -   ** (right)   call
  *
- *     names: a, _b2, `any name in backquotes`      numbers: 3, -1.5e3, 0x1f      strings: 'it''s'      true false null
- *     cast(x, float32)  where(c, a, b)  min(a, b)  max(a, b)  clip(x, lo, hi)  abs(x)  exp log log1p sqrt pow(x, y)
- *     floor ceil round  is_null(x)  is_nan(x)  fill_null(x, v)  fill_nan(x, v)
+ *     names: a, _b2, `any name in backquotes` (`` doubled inside)    numbers: 3, -1.5e3, 0x1f, nan, inf
+ *     strings: 'it''s'      true false null
+ *     cast(x, float32)  where(c, a, b)  min(a, b)  max(a, b)  clip(x, lo, hi)  abs(x)  sign(x)  pow(x, y)
+ *     exp expm1 log log1p log2 log10 sqrt sin cos tanh   floor ceil round trunc
+ *     is_null(x)  is_nan(x)  is_inf(x)  is_finite(x)  fill_null(x, v)  fill_nan(x, v)
  *
- * Types: integers keep the wider of both (signed with unsigned: the next wider signed, at most
- * int64); an integer with a float gives a float that holds it (float64 for int32 and wider); a
- * literal takes its partner's type where its value fits; `/` is float division, `//` and `%` round
- * to minus infinity as in Python; integers wrap. A null makes its result null, save in `and`, `or`
- * (Kleene), `where`, `is_null`, `fill_null`. A tensor meets a tensor of the same shape, or a scalar
- * column or literal, value by value. Integer division by zero is null.
+ * Comparisons do not chain. At most 1 MiB of text and 1,000 levels of nesting; what is deeper is assigned in steps.
+ *
+ * Types: integers keep the wider of both (signed with unsigned: the next wider signed, at most int64); an integer with
+ * a float gives a float that holds it (float64 for int32 and wider); a literal takes its partner's type where its value
+ * fits, else it counts as int64 or float64; `/` is float division (float64 for integers), `//` and `%` round to minus
+ * infinity as in Python; integers wrap. An integer to the power of a written whole number >= 0 stays an integer, other
+ * powers and the functions of the third line give floats (float64 from integers); floor, ceil, round (half to even)
+ * and trunc leave integers as they are. min and max are NaN where either is. float16 and bfloat16 are computed in
+ * float32 and rounded after each operation. Comparisons of int64 with uint64 are exact; of integers with
+ * floats, in the float they meet in. bool is no number: cast it.
+ *
+ * Casts: integers wrap; float to integer truncates, saturates, NaN gives 0; to bool is `!= 0` (NaN is true); times give
+ * the integer of their unit; decimals go to float64 or float32 only, and everything else on them is UNSUPPORTED.
+ *
+ * A null makes its result null, save in `and`, `or` (Kleene), `where` (a null condition chooses the last), `is_null`,
+ * `fill_null`. Integer division by zero is null. A filter keeps the rows where it is true.
+ *
+ * A tensor meets a tensor of the same shape, or a scalar column or literal, value by value; its rows are null as a
+ * whole, and is_null(tensor) is one bool a row. Comparing tensors gives bools for where and cast; as a
+ * column they are cast, to uint8 say. Integers are not divided (// %) by a tensor of integers.
+ *
+ * Strings, binaries and dictionaries of them compare by bytes, with each other and with literals; where and fill_null
+ * make a plain string. Times compare with their own type, with integers of their unit and with ISO text
+ * ('2024-01-31', '2024-01-31T10:20:30.5', '10:20' for times of day; Z or +02:00 where the type has a zone); min, max,
+ * where and fill_null keep them; arithmetic needs a cast.
  *
  * An expression is immutable and reference-counted: it may be shared between threads.
  */

@@ -2,8 +2,8 @@
 // Lowering a tree to the typed graph: names become source columns or what was computed before, calls become nodes.
 //
 // The walk keeps its own stack and remembers by address what it has lowered, so a tree that shares parts costs as much
-// as its distinct nodes, however large it would be written out. What each function means in typed nodes is said by its row's
-// bind function (fn_math.c, fn_null.c).
+// as its distinct nodes, however large it would be written out. What each function means in typed nodes is said by its
+// row's bind function (fn_math.c, fn_null.c).
 #include "expr/expr_graph.h"
 
 #include <string.h>

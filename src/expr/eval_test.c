@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Evaluation: values against scalar references, and the same values however the rows are cut, wherever they are written.
+// Evaluation: values against scalar references, and the same values however rows are cut, wherever they are written.
 #include "expr/expr_sample.h"
 #include "kernel/kernel.h"
 

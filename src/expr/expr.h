@@ -37,9 +37,9 @@ HR_USE_RESULT hr_status hr__chain_drop(hr_chain *chain, const char *const *names
                                        hr_error *err);
 HR_USE_RESULT hr_status hr__chain_rename(hr_chain *chain, const char *from, const char *to,
                                          hr_error *err);
-// Packs number columns (and tensors) into one TENSOR column of `type` (FLOAT32, FLOAT64, or the integer type that all have),
-// [row, values in column order]; they leave the output unless `keep`. null_fill stands for nulls; null_error: a null is
-// an error that names the column.
+// Packs number columns (and tensors) into one TENSOR column of `type` (FLOAT32, FLOAT64, or the integer type that all
+// have), [row, values in column order]; they leave the output unless `keep`, and the new column stands last. null_fill
+// stands for nulls; null_error: a null is an error that names the column.
 typedef struct hr_pack {
     const char *const *names;
     int32_t count;
@@ -50,8 +50,8 @@ typedef struct hr_pack {
     double null_fill;
 } hr_pack;
 HR_USE_RESULT hr_status hr__chain_pack(hr_chain *chain, const hr_pack *pack, hr_error *err);
-const hr_schema *
-hr__chain_schema(const hr_chain *chain); // of the output so far; borrowed until the next step
+const hr_schema *hr__chain_schema(
+    const hr_chain *chain); // of the output so far; borrowed until the next step; NULL: no memory
 bool hr__chain_is_identity(const hr_chain *chain); // nothing but the source's columns as they are
 
 // --- programs (immutable, shared by threads) ---
@@ -104,8 +104,9 @@ void hr__eval_close(hr_eval **eval);
 HR_USE_RESULT hr_status hr__eval_filter(hr_eval *eval, const hr_column *inputs, int64_t rows,
                                         uint32_t *selected, int64_t *count_out, hr_error *err);
 // Computes output column `index` for rows [0, rows) of inputs into slots at row `at`. Inputs are compacted already when
-// there is a predicate. An output computed in place has its slot's data where the input's data is. Validity of the slot is written
-// when the slot has it; INVALID when a null meets a slot without. Variable-width outputs (fill_null of a string) append.
+// there is a predicate. An output computed in place has its slot's data where the input's data is (its validity may
+// lie there too). Validity of the slot is written when the slot has it; INVALID when a null meets a slot without.
+// Variable-width outputs (fill_null of a string) append. null_count becomes -1, or 0 for a slot without validity.
 HR_USE_RESULT hr_status hr__eval_column(hr_eval *eval, int32_t index, const hr_column *inputs,
                                         int64_t rows, hr_slot *slot, int64_t at, hr_error *err);
 // All computed outputs (passthrough ones are skipped) in one cache-sized walk; slots indexed by output column.

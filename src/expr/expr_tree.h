@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The tree inside: what hr_expr_parse makes, hr_expr_print writes and bind.c lowers. Immutable, atomically counted.
 //
-// A tree may share parts (it is a DAG), and nothing walks it by recursion: every walk has a stack of its own, bounded by
-// HR_EXPR_DEPTH_MAX, which every constructor enforces.
+// A tree may share parts (it is a DAG), and nothing walks it by recursion: every walk has a stack of its own, bounded
+// by HR_EXPR_DEPTH_MAX, which every constructor enforces.
 #ifndef HR_EXPR_EXPR_TREE_H
 #define HR_EXPR_EXPR_TREE_H
 

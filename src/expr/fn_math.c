@@ -2,8 +2,8 @@
 // What arithmetic, comparison and mathematical functions mean in typed nodes. One row, one function.
 //
 // Half floats are computed in float32 and rounded back after each operation: for + - * / and sqrt that is the correctly
-// rounded half (24 bits hold twice the 11 and two more). Constants that follow each other on an integer are joined, since
-// integers wrap: x * 2 * 2 is one multiplication.
+// rounded half (24 bits hold twice the 11 and two more). Constants that follow each other on an integer are joined,
+// since integers wrap: x * 2 * 2 is one multiplication.
 #include "expr/expr_graph.h"
 
 #include <math.h>

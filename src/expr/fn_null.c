@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What logic, choice and null handling mean in typed nodes. One row, one function.
 //
-// Over rows `and` and `or` are Kleene's: false and null is false, true or null is true. Over the values of tensors a null
-// row is null as a whole, whatever the other operand says.
+// Over rows `and` and `or` are Kleene's: false and null is false, true or null is true. Over the values of tensors a
+// null row is null as a whole, whatever the other operand says.
 #include "expr/expr_graph.h"
 
 enum {

@@ -4,7 +4,7 @@
 //     2024-01-31   2024-01-31T10:20   2024-01-31 10:20:30.123456789Z   ...+02:00      for dates and timestamps
 //     10:20   10:20:30.5                                                               for times
 //
-// Days come from the civil calendar by Howard Hinnant's days_from_civil (http://howardhinnant.github.io/date_algorithms.html).
+// Days come from the civil calendar by days_from_civil (http://howardhinnant.github.io/date_algorithms.html).
 // A text finer than the unit is not an error here: the caller gets the floor and that something is left.
 #include "expr/expr_graph.h"
 
@@ -27,7 +27,7 @@ static int64_t digits(clock_text *c, int count, int64_t most)
     return value;
 }
 
-static bool accept(clock_text *c, char wanted)
+static bool take_char(clock_text *c, char wanted)
 {
     bool found = !c->failed && *c->at == wanted;
     c->at += found;
@@ -46,9 +46,9 @@ static int64_t parse_date(clock_text *c)
 {
     static const int8_t month_days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     int64_t y = digits(c, 4, 9999);
-    c->failed |= !accept(c, '-');
+    c->failed |= !take_char(c, '-');
     int64_t m = digits(c, 2, 12);
-    c->failed |= !accept(c, '-');
+    c->failed |= !take_char(c, '-');
     int64_t d = digits(c, 2, 31);
     if (c->failed || m < 1 || d < 1) {
         c->failed = true;
@@ -64,12 +64,12 @@ static int64_t parse_clock(clock_text *c, int64_t *nanoseconds)
 {
     int64_t seconds = digits(c, 2, 23) * 3600;
     *nanoseconds = 0;
-    c->failed |= !accept(c, ':');
+    c->failed |= !take_char(c, ':');
     seconds += digits(c, 2, 59) * 60;
-    if (!accept(c, ':'))
+    if (!take_char(c, ':'))
         return seconds;
     seconds += digits(c, 2, 59);
-    if (!accept(c, '.'))
+    if (!take_char(c, '.'))
         return seconds;
     int64_t scale = 100000000, count = 0;
     for (; *c->at >= '0' && *c->at <= '9' && count < 9; count++, scale /= 10)
@@ -83,15 +83,15 @@ static int64_t parse_zone(clock_text *c, bool *given)
 {
     bool plus, minus;
     *given = true;
-    if (accept(c, 'Z'))
+    if (take_char(c, 'Z'))
         return 0;
-    plus = accept(c, '+');
-    minus = !plus && accept(c, '-');
+    plus = take_char(c, '+');
+    minus = !plus && take_char(c, '-');
     *given = plus || minus;
     if (!*given)
         return 0;
     int64_t minutes = digits(c, 2, 23) * 60;
-    c->failed |= !accept(c, ':');
+    c->failed |= !take_char(c, ':');
     minutes += digits(c, 2, 59);
     return minus ? -minutes : minutes;
 }
@@ -119,7 +119,7 @@ hr_status hr__time_parse(const char *text, const hr_type *type, int64_t *value_o
         seconds = parse_clock(&c, &nanoseconds);
     } else {
         seconds = parse_date(&c) * 86400;
-        if (accept(&c, 'T') || accept(&c, ' ')) {
+        if (take_char(&c, 'T') || take_char(&c, ' ')) {
             seconds += parse_clock(&c, &nanoseconds);
             seconds -= parse_zone(&c, &zone) * 60;
         }

@@ -70,7 +70,7 @@ static void put_float(sink *s, double value)
         snprintf(text, sizeof text, "%.*e", precision, value);
     while (strtod(text, NULL) != value && ++precision < 17);
     const char *e = strchr(text, 'e');
-    int exponent = atoi(e + 1), count = precision + 1;
+    int exponent = (int)strtol(e + 1, NULL, 10), count = precision + 1;
     digits[0] = text[0];
     memcpy(digits + 1, e - precision, (size_t)precision);
     digits[count] = 0;
