@@ -63,6 +63,12 @@ void hr__busy_leave(hr_busy_mark previous)
     change(previous);
 }
 
+void hr__busy_count_read(uint64_t bytes)
+{
+    if (running.mark.busy)
+        atomic_fetch_add_explicit(&running.mark.busy->read_bytes, bytes, memory_order_relaxed);
+}
+
 static bool make_room(hr_samples *s, size_t need)
 {
     if (need <= s->capacity)

@@ -23,6 +23,7 @@ const char *hr__cause_name(hr_cause cause); // "storage", "decompress", ...
 
 typedef struct hr_busy {
     _Atomic uint64_t ns[HR_CAUSES];
+    _Atomic uint64_t read_bytes; // from storage, by the threads accounted here
 } hr_busy;
 
 // The calling thread is busy with `cause` from now, accounted to `busy` until the next call (nestable by restoring
@@ -34,6 +35,7 @@ typedef struct hr_busy_mark {
 hr_busy_mark hr__busy_enter(hr_busy *busy, hr_cause cause);
 hr_busy_mark hr__busy_switch(hr_cause cause); // same busy, another cause; no-op outside
 void hr__busy_leave(hr_busy_mark previous);
+void hr__busy_count_read(uint64_t bytes); // for the calling thread's busy; no-op outside
 
 // Distribution of durations: exact up to 64 Ki values, then reservoir by a counter-based generator. Caller-serialised.
 typedef struct hr_samples {

@@ -134,9 +134,10 @@ static void unblock(hr_flow *f, uint64_t index)
     if (it->state != ITEM_BLOCKED)
         return;
     it->state = ITEM_READY;
+    hr_cause cause = f->config.blocked_cause ? f->config.blocked_cause : HR_CAUSE_MEMORY;
     if (f->config.busy && index == f->head)
-        atomic_fetch_add_explicit(&f->config.busy->ns[HR_CAUSE_MEMORY],
-                                  hr__now_ns() - it->blocked_since_ns, memory_order_relaxed);
+        atomic_fetch_add_explicit(&f->config.busy->ns[cause], hr__now_ns() - it->blocked_since_ns,
+                                  memory_order_relaxed);
 }
 
 static void kick_locked(hr_flow *f)

@@ -38,6 +38,7 @@ hr_status hr__source_read(hr_source *source, uint64_t offset, size_t bytes, void
                        source->name, offset, offset + bytes, source->bytes);
     if (bytes == 0)
         return HR_OK;
+    hr__busy_count_read(bytes);
     return source->ops->read(source, offset, bytes, to, err);
 }
 

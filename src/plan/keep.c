@@ -55,7 +55,7 @@ static void free_kept(hr_kept *kept)
 // An object must be whole in memory to be written and read, and several are under way at once.
 static int64_t block_bytes_max(hr_runtime *rt)
 {
-    return (int64_t)hr__runtime_arena_bytes(rt) / (2 * (hr_runtime_threads(rt) + 2));
+    return (int64_t)hr__runtime_arena_bytes(rt) / (hr_runtime_threads(rt) + 4);
 }
 
 static hr_status run(const hr_dataset *dataset, keeper *k, hr_error *err)

@@ -259,6 +259,16 @@ static void drop(void *self, void *item)
     it->state = NULL;
 }
 
+static bool reads_kept(const hr_pipe *p)
+{
+    if (p->branch && p->branch->origin && p->branch->origin->kind == HR_NODE_SERIES)
+        return true;
+    for (int32_t i = 0; i < p->child_count; i++)
+        if (reads_kept(p->children[i]))
+            return true;
+    return false;
+}
+
 static void ended(void *self, hr_status status, const hr_error *err)
 {
     hr_read_flow *r = self;
@@ -287,6 +297,7 @@ hr_status hr__read_open(const hr_read_config *config, const hr_sink *sink, hr_re
         .window_slots = config->window_slots,
         .window_bytes = config->window_bytes,
         .busy = config->busy,
+        .blocked_cause = reads_kept(config->pipe) ? HR_CAUSE_SPILL : HR_CAUSE_MEMORY,
     };
     hr__stage_stats_start(config->stats, -1);
     *out = r; // the sink may be called before this returns

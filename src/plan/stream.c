@@ -562,6 +562,8 @@ void hr_stream_get_stats(const hr_stream *stream, hr_stream_stats *out)
         .memory_s = s[HR_CAUSE_MEMORY],
         .rows = atomic_load_explicit(&stream->rows, memory_order_relaxed),
         .batches = atomic_load_explicit(&stream->batches, memory_order_relaxed),
+        .source_bytes =
+            (int64_t)atomic_load_explicit(&stream->busy.read_bytes, memory_order_relaxed),
         .revoked = atomic_load_explicit(&stream->revoked, memory_order_relaxed),
     };
     if (stream->shared && stream->shared->batcher)
