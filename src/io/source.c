@@ -2,6 +2,7 @@
 // What all sources share: reference count, name, and the check that a range lies inside.
 #include "io/source.h"
 #include "base/mem.h"
+#include "base/stats.h"
 #include <inttypes.h>
 #include <stdatomic.h>
 
