@@ -68,6 +68,8 @@ HR_API void hr_text_free(char *text);
 /** Cancels everything that waits in this runtime (Ctrl-C handlers may call it: async-signal-safe).
  *  Calls return HR_CANCELLED. */
 HR_API void hr_runtime_interrupt(hr_runtime *runtime);
+/** Forgets an interruption, once what it cancelled has returned: later calls work again. */
+HR_API void hr_runtime_resume(hr_runtime *runtime);
 
 #ifdef __cplusplus
 }

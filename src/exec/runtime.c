@@ -231,6 +231,11 @@ void hr_runtime_interrupt(hr_runtime *runtime)
     atomic_store_explicit(&runtime->interrupted, true, memory_order_relaxed);
 }
 
+void hr_runtime_resume(hr_runtime *runtime)
+{
+    atomic_store_explicit(&runtime->interrupted, false, memory_order_relaxed);
+}
+
 const char *hr_runtime_describe(const hr_runtime *runtime, char *buffer, size_t room)
 {
     (void)snprintf(buffer, room, "%s", runtime->describe);

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+// headrace._core.Feed: a trainer's end of a stream, as an iterator of batches. A wait is cut in slices of a tenth of a
+// second (the feed's own timeout), so that Ctrl-C ends it whatever the pipeline is at.
+#include "py_core.h"
+
+PyObject *py_feed_wrap(py_state *state, hr_feed *feed, PyObject *owner)
+{
+    py_feed *self = py_new(state->feed_type);
+    if (!self) {
+        hr_feed_close(&feed);
+        return NULL;
+    }
+    self->handle = feed;
+    self->owner = owner ? Py_NewRef(owner) : NULL;
+    return (PyObject *)self;
+}
+
+int py_stream_options(PyObject *kwargs, hr_stream_options *out)
+{
+    static char *keys[] = {
+        "batch_rows", "drop_last",   "prefetch_blocks", "prefetch_bytes", "epochs", "shuffle",
+        "seed",       "window_rows", "first_epoch",     "first_step",     NULL};
+    long long rows = 0, blocks = 0, bytes = 0, epochs = 0, window = 0, first_epoch = 0,
+              first_step = 0;
+    unsigned long long seed = 0;
+    int drop_last = 0, shuffle = 0;
+    PyObject *none = PyTuple_New(0);
+    int ok = none && PyArg_ParseTupleAndKeywords(none, kwargs, "|LpLLLiKLLL", keys, &rows,
+                                                 &drop_last, &blocks, &bytes, &epochs, &shuffle,
+                                                 &seed, &window, &first_epoch, &first_step);
+    Py_XDECREF(none);
+    if (!ok)
+        return -1;
+    out->batch_rows = rows;
+    out->drop_last = drop_last;
+    out->prefetch_blocks = blocks;
+    out->prefetch_bytes = bytes;
+    out->epochs = epochs;
+    out->shuffle = (hr_shuffle)shuffle;
+    out->seed = seed;
+    out->window_rows = window;
+    out->first_epoch = first_epoch;
+    out->first_step = first_step;
+    return 0;
+}
+
+static int refuse(py_feed *self)
+{
+    if (self->handle && !self->busy)
+        return 0;
+    hr_error err = {HR_INVALID, {0}};
+    PyOS_snprintf(err.message, sizeof err.message, "%s",
+                  self->handle ? "another thread is reading this feed" : "the feed was closed");
+    py_raise(py_state_of((PyObject *)self), HR_INVALID, &err);
+    return -1;
+}
+
+static PyObject *feed_close(py_feed *self, PyObject *unused)
+{
+    hr_feed *handle = self->handle;
+    if (self->busy) {
+        refuse(self);
+        return NULL;
+    }
+    self->handle = NULL;
+    if (handle) {
+        Py_BEGIN_ALLOW_THREADS hr_feed_close(&handle);
+        Py_END_ALLOW_THREADS
+    }
+    Py_RETURN_NONE;
+}
+
+static void feed_dealloc(py_feed *self)
+{
+    Py_XDECREF(feed_close(self, NULL));
+    Py_XDECREF(self->owner);
+    py_free((PyObject *)self);
+}
+
+static PyObject *feed_next(py_feed *self)
+{
+    hr_error err = HR_ERROR_INIT;
+    hr_batch *batch = NULL;
+    hr_status status;
+    py_state *state = py_state_of((PyObject *)self);
+    if (refuse(self))
+        return NULL;
+    do {
+        self->busy = 1;
+        Py_BEGIN_ALLOW_THREADS status = hr_feed_next(self->handle, &batch, &err);
+        Py_END_ALLOW_THREADS self->busy = 0;
+        if (PyErr_CheckSignals() < 0) {
+            hr_batch_unref(&batch);
+            return NULL;
+        }
+    } while (status == HR_TIMEOUT);
+    if (status == HR_END)
+        return NULL; // StopIteration
+    return status ? py_raise(state, status, &err) : py_batch_wrap(state, batch, NULL, 0);
+}
+
+static PyObject *feed_next_epoch(py_feed *self, PyObject *unused)
+{
+    hr_error err = HR_ERROR_INIT;
+    hr_status status;
+    if (refuse(self))
+        return NULL;
+    do {
+        self->busy = 1;
+        Py_BEGIN_ALLOW_THREADS status = hr_feed_next_epoch(self->handle, &err);
+        Py_END_ALLOW_THREADS self->busy = 0;
+        if (PyErr_CheckSignals() < 0)
+            return NULL;
+    } while (status == HR_TIMEOUT);
+    if (status < 0)
+        return py_raise(py_state_of((PyObject *)self), status, &err);
+    return PyBool_FromLong(status == HR_OK);
+}
+
+static PyObject *feed_position(py_feed *self, PyObject *unused)
+{
+    hr_position p;
+    if (refuse(self))
+        return NULL;
+    hr_feed_position(self->handle, &p);
+    return Py_BuildValue("{s:L,s:L,s:L,s:K,s:K}", "epoch", (long long)p.epoch, "step",
+                         (long long)p.step, "row", (long long)p.row, "seed",
+                         (unsigned long long)p.seed, "plan_hash", (unsigned long long)p.plan_hash);
+}
+
+static PyObject *feed_stats(py_feed *self, PyObject *unused)
+{
+    hr_feed_stats s;
+    if (refuse(self))
+        return NULL;
+    hr_feed_get_stats(self->handle, &s);
+    return Py_BuildValue(
+        "{s:L,s:L,s:L,s:L,s:d,s:d,s:d,s:d,s:d,s:d,s:L,s:L}", "batches", (long long)s.batches,
+        "rows", (long long)s.rows, "bytes", (long long)s.bytes, "epochs", (long long)s.epochs,
+        "delay_p50_s", s.delay_p50_s, "delay_p95_s", s.delay_p95_s, "delay_max_s", s.delay_max_s,
+        "wait_s", s.wait_s, "own_s", s.own_s, "first_batch_s", s.first_batch_s, "copied_batches",
+        (long long)s.copied_batches, "copied_bytes", (long long)s.copied_bytes);
+}
+
+static PyObject *feed_schema(py_feed *self, void *unused)
+{
+    return refuse(self)
+               ? NULL
+               : py_schema_wrap(py_state_of((PyObject *)self), hr_feed_schema(self->handle));
+}
+
+static PyObject *feed_enter(PyObject *self, PyObject *unused)
+{
+    return Py_NewRef(self);
+}
+
+static PyObject *feed_exit(py_feed *self, PyObject *args)
+{
+    return feed_close(self, NULL);
+}
+
+static PyMethodDef methods[] = {
+    {"close", (PyCFunction)feed_close, METH_NOARGS,
+     "Ends it. Batches that are still held stay valid."},
+    {"next_epoch", (PyCFunction)feed_next_epoch, METH_NOARGS,
+     "Goes to the next epoch; False when there is none."},
+    {"position", (PyCFunction)feed_position, METH_NOARGS,
+     "Where it stands, after the last batch delivered."},
+    {"stats", (PyCFunction)feed_stats, METH_NOARGS, "Where the reader's time went, in seconds."},
+    {"__enter__", (PyCFunction)feed_enter, METH_NOARGS, NULL},
+    {"__exit__", (PyCFunction)feed_exit, METH_VARARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+static PyGetSetDef getset[] = {
+    {"schema", (getter)feed_schema, NULL, "Of its batches.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+static PyType_Slot slots[] = {
+    {Py_tp_doc, "Batches in order; an iteration ends with the epoch."},
+    {Py_tp_dealloc, feed_dealloc},
+    {Py_tp_methods, methods},
+    {Py_tp_getset, getset},
+    {Py_tp_iter, PyObject_SelfIter},
+    {Py_tp_iternext, feed_next},
+    {0, NULL},
+};
+PyType_Spec py_feed_spec = {"headrace._core.Feed", sizeof(py_feed), 0,
+                            Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
