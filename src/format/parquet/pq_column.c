@@ -53,13 +53,14 @@ void hr__pq_column_close(pq_column *column)
     hr__mutex_finish(&column->mutex);
 }
 
-// Sets row_first of the pages behind `page` as far as rows are known. Under the mutex.
+// Sets row_first of the pages from `from` on as far as rows are known. Under the mutex. A number that is set stays and
+// is not written again: whoever pinned its page reads it without the mutex.
 static void number_rows(pq_column *column, size_t from)
 {
     for (size_t i = from; i < column->pages.count; i++) {
         pq_page *page = column->pages.items[i];
         pq_page *before = i > 0 ? column->pages.items[i - 1] : NULL;
-        if (before && (before->row_first < 0 || before->rows < 0))
+        if (page->row_first >= 0 || (before && (before->row_first < 0 || before->rows < 0)))
             return;
         page->row_first = before ? before->row_first + before->rows : 0;
     }
@@ -91,10 +92,13 @@ static hr_status walk(pq_column *column, hr_error *err)
     return status;
 }
 
-static void check_page_rows(pq_column *column, pq_page *page)
+// Lists learn a page's rows when it is prepared for the first time.
+static void learn_rows(pq_column *column, pq_page *page)
 {
-    page->rows = column->leaf->is_list ? page->begins : page->level_count;
-    number_rows(column, (size_t)page->number);
+    if (page->rows >= 0)
+        return;
+    page->rows = page->begins;
+    number_rows(column, (size_t)page->number + 1);
 }
 
 // Makes a page READY; under the mutex, which is let go meanwhile.
@@ -111,7 +115,7 @@ static hr_status ready(pq_column *column, pq_page *page, hr_error *err)
     page->state = status ? PQ_UNREAD : PQ_READY;
     if (!status) {
         column->kept_bytes += page->held_bytes;
-        check_page_rows(column, page);
+        learn_rows(column, page);
         // Decompressed: the bytes it came from are not needed any more.
         if (page->memory)
             hr__pq_window_unref(column, &page->window);
