@@ -336,10 +336,10 @@ void hr__channel_state(hr_channel *c, hr_channel_state *out)
 void hr__channel_on_change(hr_channel *c, void (*changed)(void *context), void *context)
 {
     hr__mutex_lock(&c->lock);
+    c->changed = changed; // first: calls that begin while we wait are the new one's
+    c->changed_context = context;
     while (c->calls)
         hr__cond_wait(&c->quiet, &c->lock);
-    c->changed = changed;
-    c->changed_context = context;
     hr__mutex_unlock(&c->lock);
 }
 

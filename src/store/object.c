@@ -139,7 +139,7 @@ hr_status hr__store_create(hr_store *store, size_t bytes, bool urgent, hr_object
         store->waiting--;
     hr_status status = create_locked(store, bytes, urgent, out, err);
     if (status == HR_AGAIN)
-        store->waiting++;
+        store->waiting++, store->refused = true;
     hr__evict_watch(store);
     hr__mutex_unlock(&store->lock);
     return status;
@@ -231,7 +231,10 @@ static void unlock_with_room(hr_store *store, bool room)
 {
     if (room)
         hr__evict_room(store);
-    bool waiting = room && store->waiting;
+    // Not the count: a creation of somebody else lowers it, and who waits would be forgotten.
+    bool waiting = room && store->refused;
+    if (waiting)
+        store->refused = false;
     hr__mutex_unlock(&store->lock);
     hr__store_room(store, waiting);
 }

@@ -98,7 +98,8 @@ void hr__series_close(hr_series **series_)
     for (size_t i = 0; i < series->entries.count; i++)
         unkeep(store, series->entries.items[i]);
     hr__evict_changed(store);
-    bool waiting = store->waiting;
+    bool waiting = store->refused;
+    store->refused = false;
     hr__mutex_unlock(&store->lock);
     HR_VEC_FINISH(&series->entries);
     hr__free(series);

@@ -91,7 +91,9 @@ void hr__store_room(hr_store *store, bool waiting)
 void hr__store_set_reserve(hr_store *store, uint64_t bytes)
 {
     hr__mutex_lock(&store->lock);
-    bool waiting = bytes < store->reserve_bytes && store->waiting;
+    bool waiting = bytes < store->reserve_bytes && store->refused;
+    if (waiting)
+        store->refused = false;
     store->reserve_bytes = bytes;
     hr__mutex_unlock(&store->lock);
     hr__store_room(store, waiting);

@@ -117,6 +117,7 @@ struct hr_store {
     uint64_t bytes_max; // constant
     uint64_t reserve_bytes, used_bytes, kept_bytes;
     uint64_t waiting;
+    bool refused; // a creation since the last wake
     uint64_t object_count, consumed_bytes, leased_bytes, copied_bytes;
     bool closed;
     hr_arena arena;
