@@ -73,7 +73,10 @@ void hr__flow_kick(hr_flow *flow); // something that returned HR_AGAIN may go on
 void hr__flow_set_window(hr_flow *flow, uint32_t slots, uint64_t bytes);
 void hr__flow_cancel(
     hr_flow *flow); // asks; ended(HR_CANCELLED) follows when work under way is done
-void hr__flow_close(hr_flow **flow); // cancels, waits until no callback runs or will run, frees
+// Cancels, waits until no callback runs or will run. It may still be kicked: for flows that kick each other, all of
+// which are stopped before one is closed.
+void hr__flow_stop(hr_flow *flow);
+void hr__flow_close(hr_flow **flow);                    // stops and frees
 bool hr__flow_wait(hr_flow *flow, uint64_t timeout_ns); // until it ended; false: time is up
 
 // --- functions in processes (udf.c): started at first need, restarted when they die ---

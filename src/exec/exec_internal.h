@@ -11,11 +11,13 @@
 
 typedef struct hr_pool {
     hr_mutex mutex;
-    hr_cond work;   // a flow has something to do, or the pool stops
-    hr_cond quiet;  // a flow ended, or a callback came back
-    hr_flow *flows; // guards: mutex. By level, lowest first
-    uint32_t idle;  // guards: mutex. Threads that wait for work
-    bool stopping;  // guards: mutex
+    hr_cond work;         // a flow has something to do, or the pool stops
+    hr_cond quiet;        // a flow ended, or a callback came back
+    hr_flow *flows;       // guards: mutex. By level, lowest first
+    uint32_t idle;        // guards: mutex. Threads that wait for work
+    uint64_t turns;       // guards: mutex. Looks for something to do so far
+    uint64_t retry_at_ns; // guards: mutex
+    bool stopping;        // guards: mutex
     int thread_count;
     hr_thread threads[HR_THREADS_MAX];
     struct hr_runtime *runtime;

@@ -18,7 +18,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define RETRY_NS (100ull * 1000 * 1000)
+#define RETRY_NS   (100ull * 1000 * 1000)
+#define FAIR_TURNS 8 // one turn in so many goes to whoever waited longest, whatever its level
 
 typedef enum item_state {
     ITEM_EMPTY,
@@ -49,6 +50,7 @@ struct hr_flow {
     uint64_t head, tail;
     uint64_t held_bytes;
     uint64_t kicks;
+    uint64_t served;  // the pool's turn that last served it
     uint32_t running; // callbacks under way
     bool taking, giving, take_blocked, give_blocked;
     bool exhausted; // take said HR_END, or nothing more may be taken
@@ -112,14 +114,28 @@ static action next_action(hr_flow *f, uint64_t *index_out)
     return ACT_NONE;
 }
 
+// The lowest level first, so that what is begun is finished; of one level who waited longest. A consumer that is never
+// satisfied must not starve the flows of others, so now and then the level does not count.
 static hr_flow *pick(hr_pool *pool, action *action_out, uint64_t *index_out)
 {
+    hr_flow *found = NULL;
+    bool fair = ++pool->turns % FAIR_TURNS == 0;
     for (hr_flow *f = pool->flows; f; f = f->next) {
-        *action_out = next_action(f, index_out);
-        if (*action_out != ACT_NONE)
-            return f;
+        uint64_t index = 0;
+        if (found && (f->config.level > found->config.level && !fair))
+            break;
+        if (found && f->served >= found->served)
+            continue;
+        action act = next_action(f, &index);
+        if (act == ACT_NONE)
+            continue;
+        found = f;
+        *action_out = act;
+        *index_out = index;
     }
-    return NULL;
+    if (found)
+        found->served = pool->turns;
+    return found;
 }
 
 static void wake_one(hr_pool *pool)
@@ -150,6 +166,24 @@ static void kick_locked(hr_flow *f)
 
 // --- doing it (called with the mutex, which is let go around the callback) ---
 
+// A callback may fail without words (a user's function): the status must not get lost with them.
+static void word_failure(const hr_flow *f, hr_status status, hr_error *err)
+{
+    if (status < 0 && err->status != status) {
+        bool worded = err->message[0] != 0;
+        if (!worded)
+            (void)HR_FAIL(err, status, "%s failed without a message", f->config.name);
+        err->status = status;
+    }
+}
+
+// The head may have waited for what a callback held that is back now.
+static void unblock_head(hr_flow *f)
+{
+    if (f->head < f->tail)
+        unblock(f, f->head);
+}
+
 static void fail_flow(hr_flow *f, hr_status status, const hr_error *err)
 {
     if (f->end_status == HR_OK) {
@@ -167,6 +201,7 @@ static void do_take(hr_pool *pool, hr_flow *f, uint64_t index)
     uint64_t kicks = f->kicks, weight = 0;
     f->taking = true;
     f->running++;
+    wake_one(pool); // taking may open files: others go on meanwhile
     hr__mutex_unlock(&pool->mutex);
     memset(item_data(f, index), 0, f->ops.item_bytes);
     hr_busy_mark mark = hr__busy_enter(f->config.busy, HR_CAUSE_HANDOVER);
@@ -175,6 +210,7 @@ static void do_take(hr_pool *pool, hr_flow *f, uint64_t index)
     hr__mutex_lock(&pool->mutex);
     f->running--;
     f->taking = false;
+    word_failure(f, status, &err);
     if (status == HR_OK) {
         *it = (item){.state = ITEM_READY, .weight_bytes = weight};
         f->held_bytes += weight;
@@ -188,6 +224,7 @@ static void do_take(hr_pool *pool, hr_flow *f, uint64_t index)
         f->tail++;
         f->exhausted = true;
     }
+    unblock_head(f);
 }
 
 static void do_work(hr_pool *pool, hr_flow *f, uint64_t index)
@@ -205,6 +242,7 @@ static void do_work(hr_pool *pool, hr_flow *f, uint64_t index)
     hr__busy_leave(mark);
     hr__mutex_lock(&pool->mutex);
     f->running--;
+    word_failure(f, status, &err);
     // Memory that others hold now comes back: only the oldest, alone, finds that there never is enough.
     bool crowded = status == HR_LIMIT && (!oldest || f->running > 0);
     if (status == HR_OK) {
@@ -219,8 +257,8 @@ static void do_work(hr_pool *pool, hr_flow *f, uint64_t index)
         it->error = err;
         f->exhausted = true;
     }
-    if (f->head < f->tail && f->head != index)
-        unblock(f, f->head); // what this one held may be what the head waits for
+    if (f->head != index)
+        unblock_head(f);
 }
 
 static void do_give(hr_pool *pool, hr_flow *f, uint64_t index)
@@ -239,15 +277,16 @@ static void do_give(hr_pool *pool, hr_flow *f, uint64_t index)
     hr__mutex_lock(&pool->mutex);
     f->running--;
     f->giving = false;
+    word_failure(f, status, &err);
     if (status == HR_AGAIN) {
         f->give_blocked = f->kicks == kicks;
+        unblock_head(f);
         return;
     }
     f->held_bytes -= it->weight_bytes;
     it->state = ITEM_EMPTY;
     f->head++;
-    if (f->head < f->tail)
-        unblock(f, f->head); // it may use the reserve now
+    unblock_head(f); // it may use the reserve now
     if (status != HR_OK)
         fail_flow(f, status, &err);
 }
@@ -293,6 +332,10 @@ static void cancel_interrupted(hr_pool *pool)
 // Now and then what waits is asked again: a consumer that lags is noticed by time, not by an event.
 static void retry_gives(hr_pool *pool)
 {
+    uint64_t now = hr__now_ns();
+    if (now < pool->retry_at_ns)
+        return;
+    pool->retry_at_ns = now + RETRY_NS;
     for (hr_flow *f = pool->flows; f; f = f->next)
         f->give_blocked = false;
 }
@@ -305,13 +348,13 @@ static void pool_run(void *arg)
         action act = ACT_NONE;
         uint64_t index = 0;
         cancel_interrupted(pool);
+        retry_gives(pool);
         hr_flow *f = pick(pool, &act, &index);
         if (!f) {
             pool->idle++;
-            if (pool->flows) { // looks for an interruption now and then
-                if (!hr__cond_wait_ns(&pool->work, &pool->mutex, RETRY_NS))
-                    retry_gives(pool);
-            } else
+            if (pool->flows) // looks for an interruption now and then
+                (void)hr__cond_wait_ns(&pool->work, &pool->mutex, RETRY_NS);
+            else
                 hr__cond_wait(&pool->work, &pool->mutex);
             pool->idle--;
             continue;
@@ -466,17 +509,31 @@ bool hr__flow_wait(hr_flow *flow, uint64_t timeout_ns)
     return ended;
 }
 
+// The closing thread ends the flow itself when no callback runs: it may be the only thread of the pool.
+void hr__flow_stop(hr_flow *f)
+{
+    hr_pool *pool = &f->runtime->pool;
+    hr__mutex_lock(&pool->mutex);
+    if (!f->ended)
+        f->cancelled = true;
+    while (!f->ended || f->running > 0) {
+        if (f->running == 0)
+            do_end(pool, f);
+        else
+            hr__cond_wait(&pool->quiet, &pool->mutex);
+    }
+    hr__cond_broadcast(&pool->quiet);
+    hr__mutex_unlock(&pool->mutex);
+}
+
 void hr__flow_close(hr_flow **flow)
 {
     hr_flow *f = *flow;
     if (!f)
         return;
     hr_pool *pool = &f->runtime->pool;
-    hr__flow_cancel(f);
-    (void)hr__flow_wait(f, UINT64_MAX);
+    hr__flow_stop(f);
     hr__mutex_lock(&pool->mutex);
-    while (f->running > 0)
-        hr__cond_wait(&pool->quiet, &pool->mutex);
     hr_flow **at = &pool->flows;
     while (*at != f)
         at = &(*at)->next;

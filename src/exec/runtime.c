@@ -13,6 +13,9 @@
 
 #define BUDGET_BYTES_MIN       (16ull << 20)
 #define SCRATCH_KEEP_BYTES_MAX (64ull << 20)
+// Consumers may keep half of the arena. What is read ahead leaves a quarter to the oldest item of each flow, so that the next
+// batch can always be made of what is there: its pieces, those queued before it, and its own room.
+#define RESERVE_PART 4
 
 static const hr_option_row runtime_rows[] = {
     {"memory_bytes", HR_OPTION_BYTES, offsetof(hr_runtime_options, memory_bytes), 0, 0, 1e18, NULL,
@@ -122,6 +125,7 @@ static hr_status open_parts(hr_runtime *rt, const hr_runtime_options *o, hr_erro
     // The store may wake the pool as soon as it lives.
     HR_TRY(hr__pool_start(rt, (int)o->threads, err));
     HR_TRY(hr__store_open(&store, &rt->store, err));
+    hr__store_set_reserve(rt->store, rt->arena_bytes / RESERVE_PART);
     HR_TRY(hr__io_start(rt, (int)o->io_threads, err));
     return HR_OK;
 }
