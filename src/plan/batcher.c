@@ -5,9 +5,11 @@
 // do are one item; a batch that spans pieces (or whose rows are permuted) is gathered into an object of its own by a pool
 // thread. What a batch holds is decided in order by one thread at a time, so it depends on the rows alone.
 #include "base/hash.h"
+#include "base/text.h"
 #include "base/rng.h"
 #include "plan/plan_internal.h"
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 typedef struct waiting { // a piece that waits, or what is left of it
@@ -30,9 +32,9 @@ struct hr_batcher {
     hr_status read_status;  // guards: mutex
     hr_error read_error;
     // the taker's
-    HR_VEC(waiting) carry;
+    HR_VEC(waiting) carry; // what the next batches are made of
     size_t carry_at;
-    int64_t carry_rows;
+    int64_t carry_rows, carry_bytes;
     int64_t batch, rows_before; // of this epoch
     _Atomic int64_t dropped_rows;
 };
@@ -77,8 +79,8 @@ static hr_status put(void *self, hr_piece *piece, hr_error *err)
             b->queue_bytes += (uint64_t)piece->bytes;
     }
     hr__mutex_unlock(&b->mutex);
-    if (status == HR_OK && b->flow)
-        hr__flow_kick(b->flow);
+    if (status == HR_OK)
+        hr__flow_kick(b->flow); // opened before the read flow, closed after it
     return status;
 }
 
@@ -90,8 +92,7 @@ static void read_ended(void *self, hr_status status, const hr_error *err)
     b->read_status = status;
     b->read_error = *err;
     hr__mutex_unlock(&b->mutex);
-    if (b->flow)
-        hr__flow_kick(b->flow);
+    hr__flow_kick(b->flow);
 }
 
 // --- taking ---
@@ -127,6 +128,7 @@ static hr_status fill_carry(hr_batcher *b, int64_t need, bool *front_end, hr_err
             break;
         b->queue_bytes -= (uint64_t)p->bytes;
         b->carry_rows += p->rows;
+        b->carry_bytes += p->bytes;
         b->queue_at++;
         kick = b->put_blocked;
         if (p->skipped)
@@ -150,15 +152,25 @@ static void release_waiting(hr_batcher *b, waiting *w)
     hr__free(w->order);
 }
 
+static int64_t piece_row_bytes(const hr_piece *piece)
+{
+    return piece->bytes / HR_MAX(piece->rows, 1);
+}
+
 // Takes `rows` off the front piece.
 static void consume(hr_batcher *b, int64_t rows)
 {
     waiting *w = &b->carry.items[b->carry_at];
+    int64_t bytes = rows * piece_row_bytes(&w->piece);
+    if (rows == w->piece.rows)
+        bytes = w->piece.bytes;
     if (w->order)
         w->order_at += rows;
     else
         w->piece.first += rows;
     w->piece.rows -= rows;
+    w->piece.bytes -= bytes;
+    b->carry_bytes -= bytes;
     b->carry_rows -= rows;
     b->rows_before += rows;
     if (w->piece.rows == 0) {
@@ -171,7 +183,8 @@ static void consume(hr_batcher *b, int64_t rows)
 static int64_t wanted_rows(hr_batcher *b)
 {
     const hr_batch_config *c = &b->config;
-    int64_t need = c->batch_rows;
+    // Rows that were passed over may have ended within a batch: what is left of it is a short one that nobody wants.
+    int64_t need = c->batch_rows ? c->batch_rows - b->rows_before % c->batch_rows : 0;
     if (c->ends) {
         while (b->batch < c->end_count && c->ends[b->batch] <= b->rows_before)
             b->batch++; // a block of no rows
@@ -191,8 +204,7 @@ static int64_t wanted_rows(hr_batcher *b)
 static void take_views(hr_batcher *b, batch_item *it, int64_t need)
 {
     const hr_piece *p = &b->carry.items[b->carry_at].piece;
-    int64_t count =
-        b->config.batch_rows && !b->config.ends && b->config.limit_rows < 0 ? p->rows / need : 1;
+    int64_t count = need == b->config.batch_rows ? p->rows / need : 1;
     *it = (batch_item){
         .kind = ITEM_VIEWS,
         .epoch = p->epoch,
@@ -202,7 +214,7 @@ static void take_views(hr_batcher *b, batch_item *it, int64_t need)
         .first = p->first,
         .rows = count * need,
         .each = need,
-        .row_bytes = p->bytes / HR_MAX(p->rows, 1),
+        .row_bytes = piece_row_bytes(p),
     };
     hr__store_ref(hr__runtime_store(b->config.runtime), p->object);
     b->batch += count;
@@ -240,7 +252,7 @@ static hr_status take_gather(hr_batcher *b, batch_item *it, int64_t need, hr_err
         HR_TRY(copy_order(w, n, &s->order, err)); // the item is dropped with what it has
         hr__store_ref(hr__runtime_store(b->config.runtime), s->object);
         it->source_count++;
-        bytes += w->piece.bytes / HR_MAX(w->piece.rows + (w->order ? w->order_at : 0), 1) * n;
+        bytes += piece_row_bytes(&w->piece) * n;
         consume(b, n);
         left -= n;
     }
@@ -251,9 +263,8 @@ static hr_status take_gather(hr_batcher *b, batch_item *it, int64_t need, hr_err
 
 static void take_skip(hr_batcher *b)
 {
-    int64_t rows = b->carry.items[b->carry_at].piece.rows;
-    b->batch += b->config.batch_rows ? rows / b->config.batch_rows : 1;
-    consume(b, rows);
+    consume(b, b->carry.items[b->carry_at].piece.rows);
+    b->batch = b->rows_before / b->config.batch_rows;
 }
 
 static void take_end(hr_batcher *b, batch_item *it)
@@ -277,6 +288,23 @@ static void drop_rest(hr_batcher *b)
     atomic_fetch_add_explicit(&b->dropped_rows, b->carry_rows, memory_order_relaxed);
     while (b->carry_at < b->carry.count)
         consume(b, b->carry.items[b->carry_at].piece.rows);
+}
+
+// What is carried and the batch made of it must be in the arena together.
+static hr_status check_fits(const hr_batcher *b, int64_t need, hr_error *err)
+{
+    uint64_t arena = hr__runtime_arena_bytes(b->config.runtime);
+    char size[32], budget[32], text[64] = "";
+    if ((uint64_t)b->carry_bytes <= arena / 2)
+        return HR_OK;
+    double all = (double)b->carry_bytes / (double)b->carry_rows * (double)need;
+    if (b->config.batch_rows)
+        (void)snprintf(text, sizeof text, " (batch_rows)");
+    return HR_FAIL(
+        err, HR_LIMIT,
+        "%lld rows in one piece%s take about %s: it needs a memory budget of at least %s",
+        (long long)need, text, hr__format_bytes((uint64_t)HR_MIN(all, 1e18), size),
+        hr__format_bytes((uint64_t)HR_MIN(all * 8 / 3, 1e18), budget));
 }
 
 static hr_status no_more(hr_batcher *b, hr_error *err)
@@ -310,8 +338,10 @@ static hr_status take(void *self, void *item, uint64_t *weight_bytes, hr_error *
                 need = HR_MIN(need, b->config.limit_rows - b->rows_before);
         }
         if (!some || b->carry_rows < need) {
-            if (!front_end)
+            if (!front_end) {
+                HR_TRY(check_fits(b, need, err));
                 return no_more(b, err);
+            }
             if (!some) {
                 take_end(b, it);
                 return HR_OK;
@@ -483,8 +513,11 @@ void hr__batcher_close(hr_batcher **batcher)
     *batcher = NULL;
     if (!b)
         return;
-    hr__flow_close(&b->flow); // first: its taker kicks the read flow
+    // Either flow kicks the other, so both stand still before one of them is freed.
+    if (b->flow)
+        hr__flow_stop(b->flow);
     hr__read_close(&b->read);
+    hr__flow_close(&b->flow);
     hr_store *store = hr__runtime_store(b->config.runtime);
     for (size_t i = b->queue_at; i < b->queue.count; i++)
         if (b->queue.items[i].object)

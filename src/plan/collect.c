@@ -85,6 +85,7 @@ out:
 hr_status hr__collector_next(hr_collector *c, hr_block **out, int64_t *unit_out, hr_error *err)
 {
     hr_status status = HR_OK;
+    HR_TRY(hr__runtime_check(c->runtime, err));
     hr__mutex_lock(&c->mutex);
     while (!c->count && !c->over)
         (void)hr__cond_wait_ns(&c->changed, &c->mutex, POLL_NS);

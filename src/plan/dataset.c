@@ -42,7 +42,8 @@ void hr_dataset_unref(hr_dataset **dataset)
 {
     hr_dataset *d = *dataset;
     *dataset = NULL;
-    if (!d || atomic_fetch_sub_explicit(&d->refs, 1, memory_order_acq_rel) != 1)
+    if (!d || hr__runtime_is_foreign(d->runtime) ||
+        atomic_fetch_sub_explicit(&d->refs, 1, memory_order_acq_rel) != 1)
         return;
     hr__chain_close(&d->chain);
     hr__node_unref(&d->node);

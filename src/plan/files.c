@@ -96,6 +96,14 @@ static hr_status open_reader(hr_files *files, file *f, hr_reader **out, hr_error
     hr_status status;
     HR_TRY(hr__source_open(f->path, &source, err));
     HR_GO(hr__format_open(source, &files->options, &reader, err));
+    if (f->known && (reader->fragment_count != f->fragment_count || reader->rows != f->rows)) {
+        status = HR_FAIL(err, HR_CORRUPT,
+                         "%s: it had %lld rows in %d row groups and now has %lld in %d: somebody "
+                         "wrote it while it was read",
+                         f->path, (long long)f->rows, (int)f->fragment_count,
+                         (long long)reader->rows, (int)reader->fragment_count);
+        goto out;
+    }
     if (files->schema)
         HR_GO(check_schema(files, f, reader, err));
     else

@@ -84,6 +84,16 @@ bool hr__pipe_has_function(const hr_pipe *pipe)
     return false;
 }
 
+bool hr__pipe_has_inner(const hr_pipe *p)
+{
+    if (p->branch && p->branch->inner)
+        return true;
+    for (int32_t i = 0; i < p->child_count; i++)
+        if (hr__pipe_has_inner(p->children[i]))
+            return true;
+    return false;
+}
+
 // --- leaves ---
 
 static bool is_reader(const hr_node *n)
@@ -265,7 +275,8 @@ static hr_status lower_split(const hr_node *n, const suffix *above, hr_pipe **ou
     } else { // the first units % count parts have one more
         int64_t each = units / n->number, more = units % n->number;
         (*out)->by_units = true;
-        (*out)->rows = each + (n->index < more);
+        // The last part ends where the units do: how many an inner run makes is an estimate.
+        (*out)->rows = n->index + 1 < n->number ? each + (n->index < more) : -1;
         (*out)->skip = n->index * each + HR_MIN(n->index, more);
     }
     return HR_OK;
@@ -303,6 +314,24 @@ static hr_status lower_repartition(const hr_node *n, const suffix *above, hr_pip
     return status;
 }
 
+static hr_status lower_permute(const hr_node *n, const suffix *above, hr_pipe **out, hr_error *err)
+{
+    hr_pipe *child = NULL;
+    HR_TRY(lower(n->inputs[0], above, &child, err));
+    if (hr__pipe_has_inner(child)) {
+        // A permutation needs all units before the first: those that are made by running are kept, and may spill.
+        hr_dataset *kept = NULL;
+        hr__pipe_free(&child);
+        HR_TRY(hr_dataset_materialize(n->inputs[0], &kept, err));
+        hr_status status = lower(kept, above, &child, err);
+        hr_dataset_unref(&kept);
+        HR_TRY(status);
+    }
+    HR_TRY(wrap(n->runtime, HR_PIPE_PERMUTE, child, out, err));
+    (*out)->seed = n->seed;
+    return HR_OK;
+}
+
 static hr_status lower_node(hr_node *n, const suffix *above, hr_pipe **out, hr_error *err)
 {
     suffix more;
@@ -314,6 +343,9 @@ static hr_status lower_node(hr_node *n, const suffix *above, hr_pipe **out, hr_e
         return make_leaf(n->runtime, n, n->schema, above, out, err);
     case HR_NODE_FUNCTION:
     case HR_NODE_PROCESS: {
+        // Learned now: threads of the pool that waited for a run of their own would wait for each other.
+        const hr_schema *schema;
+        HR_TRY(hr__node_schema(n, &schema, err));
         hr_stage stage = {
             .kind = n->kind == HR_NODE_FUNCTION ? HR_STAGE_FUNCTION : HR_STAGE_PROCESS, .node = n};
         HR_TRY(extend(&stage, above, &more, err));
@@ -327,13 +359,8 @@ static hr_status lower_node(hr_node *n, const suffix *above, hr_pipe **out, hr_e
         return lower_repartition(n, above, out, err);
     case HR_NODE_SPLIT:
         return lower_split(n, above, out, err);
-    case HR_NODE_PERMUTE: {
-        hr_pipe *child = NULL;
-        HR_TRY(lower(n->inputs[0], above, &child, err));
-        HR_TRY(wrap(n->runtime, HR_PIPE_PERMUTE, child, out, err));
-        (*out)->seed = n->seed;
-        return HR_OK;
-    }
+    case HR_NODE_PERMUTE:
+        return lower_permute(n, above, out, err);
     }
     HR_ASSERT(!"a node of no kind");
     return HR_INVALID;

@@ -73,10 +73,7 @@ static hr_status find_schema(hr_node *n, hr_schema **out, hr_error *err)
     hr_status status;
     HR_TRY(hr_dataset_take(n->inputs[0], n->batch_rows ? HR_MIN(n->batch_rows, 1024) : 1024, &in,
                            err));
-    if (n->kind == HR_NODE_PROCESS)
-        HR_GO(hr__udf_call(n->udf, in, &result, err));
-    else
-        HR_GO(n->function(n->function_context, in, &result, err));
+    HR_GO(hr__function_call(n, in, &result, err));
     *out = hr_schema_ref(hr_block_schema(result));
 out:
     if (status != HR_OK)

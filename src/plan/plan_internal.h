@@ -186,6 +186,7 @@ HR_USE_RESULT hr_status hr__pipe_lower(const hr_dataset *dataset, hr_pipe **out,
 void hr__pipe_free(hr_pipe **pipe);
 bool hr__pipe_row_exact(const hr_pipe *pipe);
 bool hr__pipe_has_function(const hr_pipe *pipe);
+bool hr__pipe_has_inner(const hr_pipe *pipe); // some of its units are made by running
 
 // --- units (units.c): what comes when, a function of (plan, epoch) ---
 typedef struct hr_unit {
@@ -212,6 +213,16 @@ HR_USE_RESULT hr_status hr__pipe_count_units(hr_pipe *pipe, int64_t *count_out, 
 // --- tasks (task.c): rows of a unit through the stages of its branch ---
 typedef enum hr_place { HR_PLACE_ARENA, HR_PLACE_SCRATCH, HR_PLACE_HEAP } hr_place;
 
+// Hints under way on the io pool: they use the pipe, so a run waits for its own before it ends.
+typedef struct hr_hints {
+    hr_mutex mutex;
+    hr_cond none;
+    int32_t count; // guards: mutex
+    bool stopping; // guards: mutex. What has not begun is not begun
+} hr_hints;
+void hr__hints_init(hr_hints *hints);
+void hr__hints_finish(hr_hints *hints); // waits
+
 typedef struct hr_unit_run { // a unit while tasks of it run
     _Atomic uint32_t refs;
     hr_unit unit;
@@ -220,12 +231,13 @@ typedef struct hr_unit_run { // a unit while tasks of it run
     hr_reader *reader;     // guards: mutex
     hr_fragment *fragment; // guards: mutex
     bool pruned;           // guards: mutex. No row of it can pass the predicate
+    hr_hints *hints;       // set before a hint is submitted
 } hr_unit_run;
 HR_USE_RESULT hr_status hr__unit_run_make(hr_runtime *runtime, const hr_unit *unit,
                                           hr_unit_run **out, hr_error *err);
 hr_unit_run *hr__unit_run_ref(hr_unit_run *run);
 // Starts reading the unit's bytes, on the io pool; opens its fragment there.
-void hr__unit_run_will_need(hr_unit_run *run);
+void hr__unit_run_will_need(hr_unit_run *run, hr_hints *hints);
 void hr__unit_run_unref(hr_unit_run **run);
 
 typedef struct hr_task {
@@ -234,7 +246,8 @@ typedef struct hr_task {
     hr_place place;
     // kept while there is no room in the arena
     struct hr_read_state *read;
-    hr_block *pending;
+    hr_block *pending;     // what functions made
+    int32_t pending_stage; // how many stages it went through
     // the result: rows [out_first, + out_rows) of an object (arena), or a block
     hr_object_id object;
     hr_block *block;
@@ -246,6 +259,10 @@ HR_USE_RESULT hr_status hr__task_run(hr_task *task, bool oldest,
                                      hr_error *err); // HR_AGAIN: no room; call again
 void hr__task_finish(
     hr_task *task); // drops what it holds; the result's references too, unless they were moved out
+
+// One call of a function's node. USER where it breaks its own rules.
+HR_USE_RESULT hr_status hr__function_call(hr_node *node, const hr_block *in, hr_block **out,
+                                          hr_error *err);
 
 // Applies a program to a block: into the arena (object_out) or as a new block in scratch or heap memory. HR_AGAIN as above.
 typedef struct hr_target {

@@ -25,8 +25,11 @@ struct hr_read_flow {
     hr_units *units;
     hr_unit_run *current, *ahead; // references
     bool units_over;
+    hr_status ahead_status; // of looking ahead: told when its turn comes
+    hr_error ahead_error;
     int64_t at, unit_index, epoch_rows;
     HR_VEC(cursor) cursors;
+    hr_hints hints;
     // the giver's
     uint64_t row_index;
 };
@@ -45,8 +48,7 @@ typedef struct read_item {
 static void rewake(void *context)
 {
     hr_read_flow *r = context;
-    if (r->flow) // not while it is being opened: what is there then is found at the first take
-        hr__flow_kick(r->flow);
+    hr__flow_kick(r->flow); // only a taker opens inner runs, and they are closed before the flow
 }
 
 static hr_status next_run(hr_read_flow *r, hr_unit_run **out, hr_error *err)
@@ -91,6 +93,9 @@ static hr_status next_unit(hr_read_flow *r, hr_error *err)
     if (r->ahead) {
         r->current = r->ahead;
         r->ahead = NULL;
+    } else if (r->ahead_status != HR_OK) {
+        (void)hr__error_copy(err, &r->ahead_error);
+        return r->ahead_status;
     } else {
         HR_TRY(next_run(r, &r->current, err));
     }
@@ -99,12 +104,12 @@ static hr_status next_unit(hr_read_flow *r, hr_error *err)
     HR_TRY(move_cursor(r, &r->current->unit, err));
     const hr_node *n = r->current->unit.branch->origin;
     if (n && n->kind == HR_NODE_FILES) {
-        hr_status status = next_run(r, &r->ahead, err);
+        hr_status status = next_run(r, &r->ahead, &r->ahead_error);
         if (status < 0)
-            return status;
+            r->ahead_status = status;
         if (status == HR_OK && r->ahead->unit.branch->origin &&
             r->ahead->unit.branch->origin->kind == HR_NODE_FILES)
-            hr__unit_run_will_need(r->ahead);
+            hr__unit_run_will_need(r->ahead, &r->hints);
     }
     return HR_OK;
 }
@@ -291,6 +296,7 @@ hr_status hr__read_open(const hr_read_config *config, const hr_sink *sink, hr_re
     r->epoch = config->first_epoch;
     r->epochs_left = config->epochs;
     r->exact = hr__pipe_row_exact(config->pipe);
+    hr__hints_init(&r->hints);
     hr_flow_config flow = {
         .name = "read",
         .level = config->level,
@@ -304,6 +310,7 @@ hr_status hr__read_open(const hr_read_config *config, const hr_sink *sink, hr_re
     hr_status status = hr__flow_open(config->pipe->runtime, &ops, r, &flow, &r->flow, err);
     if (status != HR_OK) {
         *out = NULL;
+        hr__hints_finish(&r->hints);
         hr__free(r);
     }
     return status;
@@ -324,10 +331,12 @@ void hr__read_close(hr_read_flow **read)
     *read = NULL;
     if (!r)
         return;
+    hr__flow_stop(r->flow);
+    hr__units_close(&r->units); // inner runs kick the flow until they are closed
     hr__flow_close(&r->flow);
-    hr__units_close(&r->units);
     hr__unit_run_unref(&r->current);
     hr__unit_run_unref(&r->ahead);
+    hr__hints_finish(&r->hints);
     for (size_t i = 0; i < r->cursors.count; i++)
         hr__series_cursor_close(&r->cursors.items[i].cursor);
     HR_VEC_FINISH(&r->cursors);

@@ -64,9 +64,42 @@ static hr_status open_fragment(hr_unit_run *run, hr_error *err)
                                  hr__runtime_scratch(run->runtime), &run->fragment, err);
 }
 
-static void read_ahead(void *a, int64_t unused_b, int64_t unused_c)
+void hr__hints_init(hr_hints *hints)
 {
-    hr_unit_run *run = a;
+    hr__mutex_init(&hints->mutex);
+    hr__cond_init(&hints->none);
+}
+
+void hr__hints_finish(hr_hints *hints)
+{
+    hr__mutex_lock(&hints->mutex);
+    hints->stopping = true;
+    while (hints->count > 0)
+        hr__cond_wait(&hints->none, &hints->mutex);
+    hr__mutex_unlock(&hints->mutex);
+    hr__cond_finish(&hints->none);
+    hr__mutex_finish(&hints->mutex);
+}
+
+static bool hint_wanted(hr_hints *hints)
+{
+    hr__mutex_lock(&hints->mutex);
+    bool wanted = !hints->stopping;
+    hr__mutex_unlock(&hints->mutex);
+    return wanted;
+}
+
+static void hint_count(hr_hints *hints, int32_t change)
+{
+    hr__mutex_lock(&hints->mutex);
+    hints->count += change;
+    if (hints->count == 0)
+        hr__cond_broadcast(&hints->none);
+    hr__mutex_unlock(&hints->mutex);
+}
+
+static void open_and_tell(hr_unit_run *run)
+{
     hr__mutex_lock(&run->mutex);
     // A failure comes again, and is returned, when the first task gets here.
     bool open = run->fragment || run->pruned || open_fragment(run, NULL) == HR_OK;
@@ -74,13 +107,26 @@ static void read_ahead(void *a, int64_t unused_b, int64_t unused_c)
     hr__mutex_unlock(&run->mutex);
     if (fragment)
         run->reader->format->fragment_will_need(fragment, run->unit.first, run->unit.rows);
-    hr__unit_run_unref(&run);
 }
 
-void hr__unit_run_will_need(hr_unit_run *run)
+static void read_ahead(void *a, int64_t unused_b, int64_t unused_c)
 {
-    if (!hr__io_submit(run->runtime, read_ahead, hr__unit_run_ref(run), 0, 0))
+    hr_unit_run *run = a;
+    hr_hints *hints = run->hints;
+    if (hint_wanted(hints))
+        open_and_tell(run);
+    hr__unit_run_unref(&run);
+    hint_count(hints, -1);
+}
+
+void hr__unit_run_will_need(hr_unit_run *run, hr_hints *hints)
+{
+    run->hints = hints;
+    hint_count(hints, 1);
+    if (!hr__io_submit(run->runtime, read_ahead, hr__unit_run_ref(run), 0, 0)) {
         hr__unit_run_unref(&run);
+        hint_count(hints, -1);
+    }
 }
 
 static hr_status begin(hr_task *t, bool *pruned_out, hr_error *err)

@@ -9,6 +9,7 @@
 #include "base/os.h"
 #include "plan/plan_internal.h"
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 #define LAG_NS             (100ull * 1000 * 1000)
@@ -89,7 +90,6 @@ static hr_status open_leg(hr_stream *s, int64_t only_rank, uint64_t epoch, int64
 typedef struct taken_back {
     hr_stream *stream;
     rank_end *end;
-    bool any;
 } taken_back;
 
 static void take_back(void *context, const hr_descriptor *d)
@@ -98,10 +98,11 @@ static void take_back(void *context, const hr_descriptor *d)
     int64_t batch = (int64_t)d->step * t->stream->options.ranks + t->end->rank;
     t->end->resume_epoch = d->epoch; // newest first: the last one called is the oldest
     t->end->resume_batch = batch;
-    t->any = true;
     if (d->object) {
         hr__store_unref(hr__runtime_store(t->stream->runtime), d->object);
         atomic_fetch_add_explicit(&t->stream->revoked, 1, memory_order_relaxed);
+        atomic_fetch_sub_explicit(&t->stream->batches, 1, memory_order_relaxed);
+        atomic_fetch_sub_explicit(&t->stream->rows, d->rows, memory_order_relaxed);
     }
 }
 
@@ -124,32 +125,37 @@ static bool somebody_starves(hr_stream *s, int64_t rank)
 // Lets a rank go from `epoch` and `batch` on, or from what it is given back.
 static void detach(hr_stream *s, rank_end *end, uint64_t epoch, int64_t batch)
 {
-    taken_back t = {s, end, false};
+    taken_back t = {s, end};
     end->resume_epoch = epoch;
     end->resume_batch = batch;
     hr__channel_revoke(end->channel, 0, take_back, &t);
     end->state = RANK_DETACHED;
 }
 
-// A detached rank that asks again gets a leg of its own. Called when its channel changed; no locks held.
+// A detached rank that asks again gets a leg of its own. Lock held.
+static void resume(hr_stream *s, rank_end *end)
+{
+    hr_channel_state state;
+    hr_error err = HR_ERROR_INIT;
+    hr__channel_state(end->channel, &state);
+    if (state.gone)
+        end->state = RANK_GONE;
+    if (end->state != RANK_DETACHED || !state.waiting || s->closing)
+        return;
+    end->state = RANK_OWN;
+    if (open_leg(s, end->rank, end->resume_epoch, end->resume_batch, &end->own, &err) != HR_OK)
+        hr__channel_finish(end->channel, err.status, err.message);
+}
+
+// Called when a channel changed; no locks held.
 static void channel_changed(void *context)
 {
     rank_end *end = context;
     hr_stream *s = end->stream;
-    hr_channel_state state;
-    hr_error err = HR_ERROR_INIT;
     leg *shared = NULL, *own = NULL;
-    hr__channel_state(end->channel, &state);
     hr__mutex_lock(&s->mutex);
     if (!s->closing) {
-        if (state.gone && end->state != RANK_GONE)
-            end->state = RANK_GONE;
-        if (end->state == RANK_DETACHED && state.waiting && state.undelivered == 0) {
-            end->state = RANK_OWN;
-            if (open_leg(s, end->rank, end->resume_epoch, end->resume_batch, &end->own, &err) !=
-                HR_OK)
-                hr__channel_finish(end->channel, err.status, err.message);
-        }
+        resume(s, end);
         shared = s->shared;
         own = end->own;
         if (shared && shared->batcher)
@@ -191,8 +197,9 @@ static hr_status push(leg *l, int64_t rank, const hr_descriptor *d, bool always,
     if (!wanted)
         return HR_OK;
     hr__channel_state(end->channel, &state);
-    hr_status status =
-        always || has_room(s, &state) ? hr__channel_push(end->channel, d, err) : HR_AGAIN;
+    bool full = (!always && !has_room(s, &state)) || state.undelivered >= HR_CHANNEL_SLOTS_MAX;
+    // Not full, it may still say HR_AGAIN: the rows are being read back from disk, for which nobody is let go.
+    hr_status status = full ? HR_AGAIN : hr__channel_push(end->channel, d, err);
     if (status == HR_OK) {
         *taken = true;
         return HR_OK;
@@ -201,8 +208,9 @@ static hr_status push(leg *l, int64_t rank, const hr_descriptor *d, bool always,
     if (status == HR_END) { // the reader is gone
         end->state = RANK_GONE;
         status = HR_OK;
-    } else if (status == HR_AGAIN && l->only_rank < 0 && somebody_starves(s, rank)) {
+    } else if (full && l->only_rank < 0 && somebody_starves(s, rank)) {
         detach(s, end, d->epoch, (int64_t)d->step * s->options.ranks + rank);
+        resume(s, end); // it may have begun to wait meanwhile, and will not ring again
         status = HR_OK;
     }
     hr__mutex_unlock(&s->mutex);
@@ -301,7 +309,8 @@ static int64_t skippable_rows(const hr_stream *s, int64_t first_batch)
     if (!first_batch || !hr__pipe_row_exact(s->pipe) || hr__pipe_has_function(s->pipe) ||
         s->options.shuffle == HR_SHUFFLE_WINDOW || !s->options.batch_rows)
         return 0;
-    return first_batch * s->options.batch_rows;
+    return first_batch > INT64_MAX / s->options.batch_rows ? INT64_MAX
+                                                           : first_batch * s->options.batch_rows;
 }
 
 static hr_status open_leg(hr_stream *s, int64_t only_rank, uint64_t epoch, int64_t batch, leg **out,
@@ -394,6 +403,12 @@ static hr_status open_channels(hr_stream *s, hr_error *err)
                                 HR_CHANNEL_SLOTS_MAX, arena / 2 / (uint64_t)o->ranks, &end->channel,
                                 err));
         hr__channel_on_change(end->channel, channel_changed, end);
+        if (end->state == RANK_GONE) {
+            char text[96];
+            (void)snprintf(text, sizeof text, "this stream serves rank %lld alone (only_rank)",
+                           (long long)o->only_rank - 1);
+            hr__channel_finish(end->channel, HR_INVALID, text);
+        }
     }
     return HR_OK;
 }
@@ -499,9 +514,11 @@ void hr__stream_abandon(hr_stream *stream, int64_t rank)
     hr__mutex_lock(&stream->mutex);
     detach(stream, end, 0, 0);
     end->state = RANK_GONE;
-    hr__mutex_unlock(&stream->mutex);
     if (stream->shared && stream->shared->batcher)
         hr__batcher_kick(stream->shared->batcher);
+    if (end->own && end->own->batcher)
+        hr__batcher_kick(end->own->batcher);
+    hr__mutex_unlock(&stream->mutex);
 }
 
 // --- figures ---
@@ -514,7 +531,7 @@ static int64_t rank_rows(hr_stream *s, int64_t rank)
     hr_units *units = NULL;
     hr_unit unit;
     hr_status status;
-    if (!hr__pipe_row_exact(s->pipe) ||
+    if (!hr__pipe_row_exact(s->pipe) || hr__pipe_has_inner(s->pipe) ||
         hr__units_open(s->pipe, 0, NULL, NULL, &units, NULL) != HR_OK)
         return -1;
     while ((status = hr__units_next(units, &unit, NULL)) == HR_OK) {

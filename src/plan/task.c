@@ -76,18 +76,24 @@ static hr_status source_block(hr_task *t, hr_block **out, hr_error *err)
 
 // --- stages ---
 
-static hr_status call_function(const hr_stage *stage, const hr_block *in, hr_block **out,
-                               hr_error *err)
+hr_status hr__function_call(hr_node *n, const hr_block *in, hr_block **out, hr_error *err)
 {
-    hr_node *n = stage->node;
-    hr_busy_mark mark = hr__busy_switch(HR_CAUSE_FUNCTION);
-    hr_status status = stage->kind == HR_STAGE_PROCESS
-                           ? hr__udf_call(n->udf, in, out, err)
-                           : n->function(n->function_context, in, out, err);
-    hr__busy_leave(mark);
-    if (status > 0) // HR_END or our own: nothing a function may say
-        status = HR_FAIL(err, HR_USER, "it returned status %d", (int)status);
-    return status;
+    hr_block *result = NULL;
+    if (n->kind == HR_NODE_PROCESS) {
+        HR_TRY(hr__udf_call(n->udf, in, &result, err));
+    } else {
+        hr_error own = HR_ERROR_INIT;
+        hr_status status = n->function(n->function_context, in, &result, &own);
+        if (status > 0) // HR_END or our own: nothing a function may say
+            return HR_FAIL(err, HR_USER, "it returned status %d", (int)status);
+        if (status < 0) // our own LIMIT would have it called again
+            return HR_FAIL(err, status == HR_LIMIT ? HR_USER : status, "%s",
+                           own.message[0] ? own.message : "it failed without a message");
+        if (!result)
+            return HR_FAIL(err, HR_USER, "it returned no block");
+    }
+    *out = result;
+    return HR_OK;
 }
 
 static hr_status check_schema(const hr_stage *stage, const hr_block *result, hr_error *err)
@@ -116,7 +122,11 @@ static hr_status run_function(const hr_task *t, const hr_stage *stage, const hr_
     for (; at < hr_block_rows(in); at += step) {
         hr_block *result = NULL;
         HR_GO(hr_block_slice(in, at, HR_MIN(step, hr_block_rows(in) - at), &part, err));
-        HR_GO(call_function(stage, part, &result, err));
+        hr_busy_mark mark = hr__busy_switch(HR_CAUSE_FUNCTION);
+        status = hr__function_call(stage->node, part, &result, err);
+        hr__busy_leave(mark);
+        if (status != HR_OK)
+            goto out;
         status = check_schema(stage, result, err);
         if (status == HR_OK)
             status = HR_VEC_PUSH(&results, result, err);
@@ -146,6 +156,22 @@ out:
     return status;
 }
 
+static bool has_function_before(const hr_branch *b, int32_t stage)
+{
+    for (int32_t i = 0; i < stage; i++)
+        if (b->stages[i].kind != HR_STAGE_PROGRAM)
+            return true;
+    return false;
+}
+
+// Made, not placed yet: kept, so that a function is not called again for these rows.
+static void keep_pending(hr_task *t, hr_block **block, int32_t stage)
+{
+    t->pending = *block;
+    t->pending_stage = stage;
+    *block = NULL;
+}
+
 // Applies stages [from, count) to the block; the last program writes to the target itself.
 static hr_status run_stages(hr_task *t, int32_t from, hr_block **block, const hr_target *target,
                             hr_result *out, hr_error *err)
@@ -158,7 +184,11 @@ static hr_status run_stages(hr_task *t, int32_t from, hr_block **block, const hr
         if (stage->kind == HR_STAGE_PROGRAM) {
             hr_result made = {0};
             bool last = i + 1 == b->stage_count;
-            HR_TRY(hr__program_apply(stage->program, *block, last ? target : &between, &made, err));
+            hr_status status =
+                hr__program_apply(stage->program, *block, last ? target : &between, &made, err);
+            if (status == HR_AGAIN && has_function_before(b, i))
+                keep_pending(t, block, i);
+            HR_TRY(status);
             if (last) {
                 *out = made;
                 return HR_OK;
@@ -170,12 +200,11 @@ static hr_status run_stages(hr_task *t, int32_t from, hr_block **block, const hr
         hr_block_unref(block);
         *block = next;
     }
-    t->pending = *block; // made, not placed yet
-    *block = NULL;
+    keep_pending(t, block, b->stage_count);
     return HR_AGAIN;
 }
 
-// What is made is put where it is wanted. Kept while there is no room: a function is not called twice.
+// What is made is put where it is wanted.
 static hr_status place_pending(hr_task *t, const hr_target *target, hr_result *out, hr_error *err)
 {
     int64_t rows = hr_block_rows(t->pending);
@@ -221,7 +250,11 @@ static hr_status pass_whole(hr_task *t, hr_result *out, hr_error *err)
         return status;
     }
     hr__store_ref(store, object);
-    *out = (hr_result){.object = object, .rows = t->rows, .bytes = (int64_t)bytes};
+    *out = (hr_result){
+        .object = object,
+        .rows = t->rows,
+        .bytes = (int64_t)((double)bytes * (double)t->rows / (double)HR_MAX(rows, 1)),
+    };
     t->pinned = true;
     t->out_first = t->first;
     return HR_OK;
@@ -234,11 +267,15 @@ static hr_status run(hr_task *t, const hr_target *target, hr_result *out, hr_err
     hr_block *block = NULL;
     int32_t from = 0;
     hr_status status;
-    if (t->pending)
+    if (t->pending && t->pending_stage == b->stage_count)
         return place_pending(t, target, out, err);
     if (passes_whole(t))
         return pass_whole(t, out, err);
-    if (is_reader(b)) {
+    if (t->pending) {
+        block = t->pending;
+        from = t->pending_stage;
+        t->pending = NULL;
+    } else if (is_reader(b)) {
         hr_result made = {0};
         bool last = b->stage_count == 1;
         HR_TRY(hr__task_read(t, last ? target : &between, &made, err));
@@ -253,7 +290,7 @@ static hr_status run(hr_task *t, const hr_target *target, hr_result *out, hr_err
     }
     status = run_stages(t, from, &block, target, out, err);
     hr_block_unref(&block);
-    if (status == HR_AGAIN && t->pending)
+    if (status == HR_AGAIN && t->pending && t->pending_stage == b->stage_count)
         status = place_pending(t, target, out, err);
     return status;
 }

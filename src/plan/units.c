@@ -436,22 +436,12 @@ static hr_status count_slice(hr_pipe *pipe, int64_t *count, int64_t *bytes, hr_e
     return status == HR_END ? HR_OK : status;
 }
 
-static bool has_inner(const hr_pipe *p)
-{
-    if (p->branch && p->branch->inner)
-        return true;
-    for (int32_t i = 0; i < p->child_count; i++)
-        if (has_inner(p->children[i]))
-            return true;
-    return false;
-}
-
 hr_status hr__pipe_count_units(hr_pipe *pipe, int64_t *count_out, int64_t *bytes_out, hr_error *err)
 {
     int64_t count = 0, bytes = 0;
     if (pipe->kind == HR_PIPE_LEAF) {
         HR_TRY(count_leaf(pipe->branch, &count, &bytes, err));
-    } else if (pipe->kind == HR_PIPE_SLICE && !has_inner(pipe)) {
+    } else if (pipe->kind == HR_PIPE_SLICE && !hr__pipe_has_inner(pipe)) {
         HR_TRY(count_slice(pipe, &count, &bytes, err));
     } else {
         for (int32_t i = 0; i < pipe->child_count; i++) {
@@ -461,7 +451,7 @@ hr_status hr__pipe_count_units(hr_pipe *pipe, int64_t *count_out, int64_t *bytes
             bytes += b;
         }
         if (pipe->kind == HR_PIPE_SLICE && pipe->by_units)
-            count = HR_MIN(count, pipe->rows);
+            count = pipe->rows < 0 ? HR_MAX(count - pipe->skip, 0) : HR_MIN(count, pipe->rows);
     }
     *count_out = count;
     *bytes_out = bytes;
