@@ -388,6 +388,8 @@ static void json_amounts(const hr_check_report *report, hr_text *out)
     json_int(out, "budget_bytes", report->memory.budget_bytes);
     json_int(out, "spilled_bytes", report->spilled_bytes);
     json_int(out, "restored_bytes", report->restored_bytes);
+    json_real(out, "spill_write_s", report->memory.spill_write_s);
+    json_real(out, "restore_read_s", report->memory.restore_read_s);
     json_int(out, "copied_bytes", (uint64_t)report->copied_bytes);
     json_int(out, "source_bytes", (uint64_t)report->stream.source_bytes);
     json_int(out, "dropped_rows", (uint64_t)report->stream.dropped_rows);
