@@ -156,15 +156,15 @@ static hr_status make_plans(hr_program *p, hr_error *err)
             HR_GO(hr__plan_make(&p->graph, &p->outputs[i].node, &i, 1, &p->each[i], err));
     for (int32_t i = 0; i < p->output_count; i++) {
         int32_t count = 0;
-        for (int32_t j = i; j < p->output_count && !done[i]; j++) {
+        if (done[i] || !is_computed(p, i))
+            continue; // one that passes through must not take the others of its shape with it
+        for (int32_t j = i; j < p->output_count; j++) {
             if (done[j] || !is_computed(p, j) || group_of(p, j) != group_of(p, i))
                 continue;
             nodes[count] = p->outputs[j].node;
             outputs[count++] = j;
-            done[j] = j != i;
+            done[j] = true;
         }
-        if (count == 0 || !is_computed(p, i))
-            continue;
         HR_GO(hr__plan_make(&p->graph, nodes, outputs, count, &p->groups[p->group_count], err));
         p->group_count++;
     }
