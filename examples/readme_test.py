@@ -1,0 +1,51 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What README.md and the guide show is what the tests run: their programs stand in examples/, their commands exist."""
+
+import os
+import re
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PAGES = ['README.md', 'docs/guide/ingest_check.md', 'docs/hacking.md']
+PROGRAMS = {'c': 'examples/c', 'python': 'examples/python'}
+
+
+def read(path):
+    with open(os.path.join(ROOT, path), encoding='utf-8') as f:
+        return f.read()
+
+
+def without_header(text):
+    """A program without its SPDX line and what stands before its first blank line or include."""
+    return re.sub(r'\A(#!.*\n)?(//|#) SPDX.*\n', '', text).strip()
+
+
+def programs(language):
+    folder = os.path.join(ROOT, PROGRAMS[language])
+    return {without_header(read(os.path.join(PROGRAMS[language], n))) for n in os.listdir(folder) if '.' in n}
+
+
+def main():
+    problems = []
+    targets = set(re.findall(r'^([a-z-]+):', read('Makefile'), re.M))
+    commands = {n[4:-2] for n in os.listdir(os.path.join(ROOT, 'cli')) if n.startswith('cmd_')}
+    for page in PAGES:
+        text = read(page)
+        for language, snippet in re.findall(r'^```(c|python)\n(.*?)^```', text, re.M | re.S):
+            if snippet.strip() not in programs(language):
+                problems.append(f'{page}: a {language} program that is no file of {PROGRAMS[language]}: '
+                                f'{snippet.strip().splitlines()[0]}')
+        problems += [f'{page}: make {t}: no such target' for t in re.findall(r'\bmake ([a-z-]+)\b', text)
+                     if f'`make {t}' in text or f'    make {t}' in text if t not in targets]
+        problems += [f'{page}: headrace {c}: no such command' for c in re.findall(r'build/headrace ([a-z]+)', text)
+                     if commands and c not in commands]
+        problems += [f'{page}: {link}: no such file' for link in re.findall(r'\]\(([\w./-]+)\)', text)
+                     if not os.path.exists(os.path.join(ROOT, os.path.dirname(page), link))]
+    print('\n'.join(problems))
+    print(f'{len(PAGES)} pages, {len(problems)} problems')
+    return 1 if problems else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
