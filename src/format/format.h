@@ -128,7 +128,7 @@ HR_USE_RESULT hr_status hr__parquet_writer_open(hr_sink *sink, const hr_schema *
 HR_USE_RESULT hr_status hr__parquet_writer_add(hr_parquet_writer *writer, const hr_block *block,
                                                hr_error *err);
 HR_USE_RESULT hr_status hr__parquet_writer_finish(hr_parquet_writer *writer,
-                                                  hr_error *err); // footer; then commit the sink
+                                                  hr_error *err); // footer; then commits the sink
 void hr__parquet_writer_close(hr_parquet_writer **writer);
 
 #endif

@@ -59,9 +59,8 @@ static hr_status end_file(out_files *o, hr_error *err)
 {
     if (!o->writer)
         return HR_OK;
-    HR_TRY(hr__parquet_writer_finish(o->writer, err));
+    HR_TRY(hr__parquet_writer_finish(o->writer, err)); // commits the sink
     hr__parquet_writer_close(&o->writer);
-    HR_TRY(hr__sink_commit(o->sink, err));
     hr__sink_close(&o->sink);
     return HR_OK;
 }
