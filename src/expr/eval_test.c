@@ -500,6 +500,36 @@ static void eval__in_place_equals_out_of_place(void **state)
     sample_finish(&s);
 }
 
+static void eval__computes_what_stands_behind_a_column_that_passes(void **state)
+{
+    sample s;
+    sample_init(&s, 3000, 5);
+    hr_program *p = NULL;
+    hr_eval *e = NULL;
+    hr_slot slots[4];
+    char got[64], want[64];
+    assert_int_equal(sample_program(&s, "a = i64; b = i64 * 2; c = s; d = i32 + 1", NULL, &p, NULL),
+                     HR_OK);
+    assert_int_equal(hr__eval_open(p, &e, NULL), HR_OK);
+    for (int i = 0; i < 4; i++)
+        slots[i] = sample_slot(hr_schema_field(hr__program_schema(p), i), s.rows, 0);
+    assert_int_equal(hr__eval_columns(e, s.columns, s.rows, slots, 0, NULL), HR_OK);
+    for (int i = 1; i < 4; i += 2) {
+        hr_slot alone = sample_slot(hr_schema_field(hr__program_schema(p), i), s.rows, 0);
+        assert_int_equal(hr__eval_column(e, i, s.columns, s.rows, &alone, 0, NULL), HR_OK);
+        hr_column x = sample_slot_column(&slots[i]), y = sample_slot_column(&alone);
+        for (int64_t row = 0; row < s.rows; row++)
+            assert_string_equal(sample_value(&x, row, got, sizeof got),
+                                sample_value(&y, row, want, sizeof want));
+        sample_slot_finish(&alone);
+    }
+    for (int i = 0; i < 4; i++)
+        sample_slot_finish(&slots[i]);
+    hr__eval_close(&e);
+    hr__program_unref(&p);
+    sample_finish(&s);
+}
+
 static void eval__filters_by_true_alone(void **state)
 {
     static const struct {
@@ -560,6 +590,7 @@ int main(void)
         cmocka_unit_test(eval__knows_its_corner_cases),
         cmocka_unit_test(eval__walks_large_tensors_in_pieces_and_in_place),
         cmocka_unit_test(eval__in_place_equals_out_of_place),
+        cmocka_unit_test(eval__computes_what_stands_behind_a_column_that_passes),
         cmocka_unit_test(eval__filters_by_true_alone),
         cmocka_unit_test(eval__refuses_a_null_where_there_is_no_room_for_one),
     };
