@@ -205,8 +205,9 @@ static void restore__an_io_error_reaches_who_pins(void **unused)
         hr__store_stats(t.store, &stats);
     while (stats.spilled_objects < 13);
     hr_object_id last = hr__series_at(series, 12);
-    hr__disk_fail_after(1, EIO);
     for (int i = 0; i < 5000 && status == HR_AGAIN; i++) {
+        hr__disk_fail_after(1,
+                            EIO); // again each time: a write under way may take the failure instead
         status = hr__store_pin(t.store, last, &memory, &bytes, &err);
         if (status == HR_OK) { // still in memory: another one then
             hr__store_unpin(t.store, last);
