@@ -20,13 +20,20 @@ import xml.etree.ElementTree as ET
 SKIPPED = 77
 
 
+def plain_name(name):
+    """`unit - project:name` and, of older versions of meson, `project:unit / name`, as `project:name`."""
+    if ' / ' in name:
+        return name.split(':')[0] + ':' + name.split(' / ')[-1]
+    return name.split(' - ')[-1]
+
+
 def read_meson(path):
     """Yields (name, outcome, cases passed, names of cases skipped)."""
     with open(path, encoding='utf-8') as f:
         for line in f:
             test = json.loads(line)
             text = (test.get('stdout') or '') + '\n' + (test.get('stderr') or '')
-            name = test['name'].split(' - ')[-1]
+            name = plain_name(test['name'])
             if test['result'] == 'SKIP' or test.get('returncode') == SKIPPED:
                 outcome = 'skipped'
             else:
