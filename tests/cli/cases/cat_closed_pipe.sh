@@ -1,0 +1,1 @@
+"$HEADRACE" cat range:1000000 --rows all --json | head -2

@@ -1,0 +1,1 @@
+"$HEADRACE" cat range_tensor:3x2x2,blocks=2 --json

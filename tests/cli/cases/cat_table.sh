@@ -1,0 +1,1 @@
+"$HEADRACE" cat range:100 --rows 3

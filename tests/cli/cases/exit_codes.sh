@@ -1,0 +1,1 @@
+"$HEADRACE" help exit-codes | tail -1

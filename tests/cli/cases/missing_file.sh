@@ -1,0 +1,2 @@
+# exit 8
+"$HEADRACE" check nowhere.parquet

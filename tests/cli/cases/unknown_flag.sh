@@ -1,0 +1,2 @@
+# exit 2
+"$HEADRACE" check range:10 --tuch

@@ -1,0 +1,2 @@
+"$HEADRACE" version
+"$HEADRACE" --version

@@ -1,0 +1,2 @@
+# exit 3
+"$HEADRACE" check range:10 --map 'y = nope + 1'
