@@ -12,7 +12,7 @@ typedef enum cli_flag_type {
     CLI_BYTES,   // int64_t, "1GiB"
     CLI_SECONDS, // double
     CLI_TEXT,    // const char *
-    CLI_NAMES,   // const char **, NULL-ended: "a,b"
+    CLI_NAMES,   // cli_names: "a,b"
     CLI_STEP,    // cli_steps: repeated, kept in the order given
 } cli_flag_type;
 
@@ -27,10 +27,17 @@ typedef struct cli_flag {
     int64_t word_value;
 } cli_flag;
 
+#define CLI_NAMES_MAX 1024
+typedef struct cli_names {
+    const char *items[CLI_NAMES_MAX + 1]; // NULL-ended
+    int count;
+} cli_names;
+// "a,b" cut up in place. False: a name is empty, or there are too many.
+bool cli_split(char *text, cli_names *to);
 #define CLI_STEPS_MAX 256
 typedef struct cli_step {
     const char *flag; // "--map"
-    const char *text;
+    char *text;
 } cli_step;
 typedef struct cli_steps {
     cli_step items[CLI_STEPS_MAX];

@@ -2,11 +2,9 @@
 // `headrace cat SOURCE`: rows as a table, or as JSON lines. JSON lines stream: any number of rows in bounded memory.
 #include "cli.h"
 
-#include <stdlib.h>
-
 typedef struct cat_flags {
     int64_t rows, memory;
-    const char **columns;
+    cli_names columns;
     bool json;
 } cat_flags;
 
@@ -85,7 +83,7 @@ static int cat(const char *source, const cat_flags *given, hr_error *err, hr_sta
     hr_runtime *runtime = NULL;
     hr_dataset *all = NULL, *some = NULL;
     budget.memory_bytes = given->memory;
-    read.columns = given->columns;
+    read.columns = given->columns.count > 0 ? given->columns.items : NULL;
     if ((*status = hr_runtime_open(&budget, &runtime, err)) == HR_OK) {
         cli_interrupt_begin(runtime);
         *status = hr_open_source(runtime, source, &read, &all, err);
@@ -107,7 +105,7 @@ static int cat(const char *source, const cat_flags *given, hr_error *err, hr_sta
 
 static int run_cat(const cli_command *self, int argc, char **argv)
 {
-    cat_flags given = {.rows = DEFAULT_ROWS};
+    static cat_flags given = {.rows = DEFAULT_ROWS};
     hr_error err = HR_ERROR_INIT;
     hr_status status = HR_OK;
     int code = CLI_OK, operands = cli_parse(self, argc, argv, &given);
@@ -117,7 +115,6 @@ static int run_cat(const cli_command *self, int argc, char **argv)
         code = cat(argv[0], &given, &err, &status);
     if (status != HR_OK)
         code = cli_interrupt_code(cli_fail(status, &err));
-    free(given.columns);
     return code;
 }
 

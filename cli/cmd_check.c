@@ -5,12 +5,10 @@
 // reported as such; what stands before a filter belongs to the dataset, so that it is filtered by what was computed.
 #include "cli.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 typedef struct check_flags {
-    const char **columns, **tensor;
+    cli_names columns, tensor;
     cli_steps steps;
     int64_t batch_rows, epochs, workers, prefetch, memory, threads, seed, window_rows;
     double seconds, idle_s;
@@ -67,21 +65,12 @@ typedef struct check_plan {
     int32_t waiting_count;
 } check_plan;
 
-static hr_status make_scaler(const char *text, hr_prep **out, hr_error *err)
+static hr_status make_scaler(char *text, hr_prep **out, hr_error *err)
 {
-    const char *names[256];
-    size_t count = 0;
-    char *copy = strdup(text), *at = copy;
-    while (copy && *at && count < 255) {
-        names[count++] = at;
-        at += strcspn(at, ",");
-        if (*at)
-            *at++ = '\0';
-    }
-    names[count] = NULL;
-    hr_status status = copy ? hr_prep_standard_scaler(names, NULL, out, err) : HR_NOMEM;
-    free(copy);
-    return status;
+    static cli_names names; // empty where the text is wrong: refused in words below
+    if (!cli_split(text, &names))
+        names.items[0] = NULL;
+    return hr_prep_standard_scaler(names.items, NULL, out, err);
 }
 
 // The waiting ones as one preprocessor; NULL when there are none.
@@ -144,16 +133,17 @@ static hr_status make_plan(hr_runtime *runtime, const char *source, const check_
                            check_plan *plan, hr_error *err)
 {
     hr_read_options read = HR_READ_OPTIONS_INIT;
-    read.columns = given->columns;
+    read.columns = given->columns.count > 0 ? given->columns.items : NULL;
     read.verify_checksums = given->checksums;
     hr_status status = hr_open_source(runtime, source, &read, &plan->dataset, err);
     for (int i = 0; status == HR_OK && i < given->steps.count; i++)
         status = take_step(plan, &given->steps.items[i], err);
-    if (status == HR_OK && given->tensor) {
+    if (status == HR_OK && given->tensor.count > 0) {
         hr_dataset *next = NULL;
         status = apply_waiting(plan, err);
         if (status == HR_OK)
-            status = hr_dataset_pack(plan->dataset, given->tensor, "tensor", NULL, &next, err);
+            status =
+                hr_dataset_pack(plan->dataset, given->tensor.items, "tensor", NULL, &next, err);
         status = replace(plan, status, next);
     }
     return status;
@@ -274,8 +264,6 @@ static int run_check(const cli_command *self, int argc, char **argv)
         code = check(argv[0], &given, shuffle, &err, &status);
     if (status != HR_OK)
         code = cli_interrupt_code(cli_fail(status, &err));
-    free(given.columns);
-    free(given.tensor);
     return code;
 }
 

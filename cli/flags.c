@@ -125,31 +125,28 @@ static int set_seconds(const cli_command *command, const cli_flag *flag, const c
     return 0;
 }
 
-// "a,b" to {"a", "b", NULL}; the text is cut up in place and lives as long as argv.
-static int set_names(const cli_command *command, const cli_flag *flag, char *value,
-                     const char ***to)
+bool cli_split(char *text, cli_names *to)
 {
-    size_t count = 2;
-    for (const char *c = value; *c; c++)
-        count += *c == ',';
-    const char **names = calloc(count, sizeof *names);
-    if (!names) {
-        cli_usage(command->name, "%s: out of memory", flag->name);
-        return -1;
-    }
-    free(*to);
-    *to = names;
-    for (char *at = value;; at++) {
-        *names++ = at;
-        at += strcspn(at, ",");
-        if (at == names[-1]) {
-            cli_usage(command->name, "%s takes names as a,b", flag->name);
-            return -1;
-        }
+    to->count = 0;
+    for (char *at = text;; at++) {
+        size_t bytes = strcspn(at, ",");
+        if (bytes == 0 || to->count == CLI_NAMES_MAX)
+            return false;
+        to->items[to->count++] = at;
+        to->items[to->count] = NULL;
+        at += bytes;
         if (!*at)
-            return 0;
+            return true;
         *at = '\0';
     }
+}
+
+static int set_names(const cli_command *command, const cli_flag *flag, char *value, cli_names *to)
+{
+    if (cli_split(value, to))
+        return 0;
+    cli_usage(command->name, "%s takes 1 to %d names as a,b", flag->name, CLI_NAMES_MAX);
+    return -1;
 }
 
 static int set_flag(const cli_command *command, const cli_flag *flag, char *value, void *to)

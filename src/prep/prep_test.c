@@ -3,7 +3,7 @@
 #include "base/unit.h"
 #include "block/block.h"
 #include "block/wire.h"
-#include <headrace/headrace.h>
+#include <headrace/prep.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

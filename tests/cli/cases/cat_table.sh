@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 "$HEADRACE" cat range:100 --rows 3

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # The sequence of rows is the same for any number of threads, workers and batch rows.
 sum() { "$HEADRACE" check range:20000,blocks=9 --map 'x = id * 3' --filter 'x > 500' --touch --json "$@" |
     grep -o '"checksum": "[0-9a-f]*"'; }

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 "$HEADRACE" check range:1000000 --seconds 5 > /dev/null &
 job=$!
 tries=0
