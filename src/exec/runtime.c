@@ -153,6 +153,10 @@ hr_status hr_runtime_open(const hr_runtime_options *options, hr_runtime **out, h
                    hr__format_bytes((uint64_t)o.memory_bytes, bytes), why, (int)o.threads,
                    o.threads == 1 ? "" : "s", spill ? spill : "nowhere");
     HR_GO(open_parts(rt, &o, err));
+    // `headrace memory` asks over the service's socket; a runtime that cannot have one works all the same.
+    hr_service *service;
+    if (hr__runtime_service(rt, &service, NULL) != HR_OK)
+        hr__trace(HR_TOPIC_SCHED, "no service: other processes cannot ask this runtime");
     hr__trace(HR_TOPIC_SCHED, "runtime open: %s", rt->describe);
     *out = rt;
     return HR_OK;
