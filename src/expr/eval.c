@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The evaluator: walks chunks, runs a plan's steps on each, and puts what is not written in place where it belongs.
 //
-// For every chunk the registers are set up anew: a buffer, or the output itself, or (columns of numbers) the input where
-// it lies. Validity goes to the output last, and for a row that is walked in pieces with its last piece: input and
-// output may be the same memory, and every piece must see what the row was. Caller-serialised; the program is shared.
+// For every chunk the registers are set up anew: a buffer, or the output itself, or (columns of numbers) the input
+// where it lies. Validity goes to the output last, and for a row that is walked in pieces with its last piece: input
+// and output may be the same memory, and every piece must see what the row was. Caller-serialised; the program is
+// shared.
 #include "expr/expr_program.h"
 #include "expr/expr_run.h"
 

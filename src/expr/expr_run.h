@@ -2,8 +2,9 @@
 // Running nodes: what one pass sees. Caller-serialised: a frame belongs to one evaluator.
 //
 // A chunk is `rows` rows; in a plan whose rows are wider than a temporary it is a piece of one row (`piece`). A
-// register holds a node's values for the chunk: values of its type, bits for BOOL, hr_view for text. Validity is a bitmap over
-// the chunk's rows, from bit 0, in whole words; bits past the rows are noise. A scalar register has one value for all.
+// register holds a node's values for the chunk: values of its type, bits for BOOL, hr_view for text. Validity is a
+// bitmap over the chunk's rows, from bit 0, in whole words; bits past the rows are noise. A scalar register has one
+// value for all.
 #ifndef HR_EXPR_EXPR_RUN_H
 #define HR_EXPR_EXPR_RUN_H
 
