@@ -43,6 +43,8 @@ CASES = [
     ('src/io/table.c', HEAD + 'static const int t[] = {\n' + '    1,\n' * 90 + '};\n', ''),
     ('src/io/spread.c', HEAD + '#ifdef A\nint g(void)\n{\n#else\nint h(void)\n{\n#endif\n    return 1;\n}\n' + LONG,
      ":11: function 'f' has 74 lines"),
+    ('src/io/made.c', HEAD + 'MAKE_ONE(a, int)\nMAKE_ONE(b, long)\n' + 'int f(int a)\n{\n' + '    a++;\n' * 66
+     + '    return a;\n}\n', ''),
     ('src/store/good.c', HEAD, ':1: there is a src/kernel/good.c too'),
     ('src/base/mem.h', HEAD, ''),
     ('src/base/mem.c', HEAD + '#include <stdlib.h>\n#include "base/mem.h"\n', ':2: its own header does not come first'),

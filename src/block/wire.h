@@ -103,7 +103,8 @@ HR_USE_RESULT hr_status hr__take_layout(const hr_block *block, const uint32_t *i
 HR_USE_RESULT hr_status hr__take_append(const hr_block *block, const uint32_t *indexes,
                                         int64_t count, hr_builder *builder, int64_t at,
                                         hr_error *err);
-// The same for one column: `node` is the column's in the layout. Row numbers in indexes are the caller's to have checked.
+// The same for one column: `node` is the column's in the layout. Row numbers in indexes are the caller's to have
+// checked.
 HR_USE_RESULT hr_status hr__take_measure_column(const hr_column *column, const uint32_t *indexes,
                                                 int64_t count, hr_layout *layout, int32_t node,
                                                 hr_error *err);

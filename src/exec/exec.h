@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The room's door: the runtime as one handle, its pools, and flows: ordered parallel maps with back-pressure.
 //
-// A flow takes pieces of work one by one in plan order, works on several at once, and gives results on in the order taken. Its
-// window (slots and bytes) bounds how far it runs ahead. Pool threads serve all flows of a runtime, those nearest to a
-// consumer first, so that what is begun is finished before more is begun. A callback that cannot go on returns HR_AGAIN
-// and is called again after a kick (hr__flow_kick, or anything that frees memory). Nothing here knows formats or rows.
+// A flow takes pieces of work one by one in plan order, works on several at once, and gives results on in the order
+// taken. Its window (slots and bytes) bounds how far it runs ahead. Pool threads serve all flows of a runtime, those
+// nearest to a consumer first, so that what is begun is finished before more is begun. A callback that cannot go on
+// returns HR_AGAIN and is called again after a kick (hr__flow_kick, or anything that frees memory). Nothing here
+// knows formats or rows.
 #ifndef HR_EXEC_EXEC_H
 #define HR_EXEC_EXEC_H
 
@@ -48,9 +49,11 @@ void hr__sampler_close(hr_memory_sampler **sampler, uint64_t *peak_out,
 typedef struct hr_flow hr_flow;
 typedef struct hr_flow_ops {
     size_t item_bytes;
-    // Fills the next item (zeroed); sets *weight_bytes (what it will hold until given on). One thread at a time. HR_END: no more.
+    // Fills the next item (zeroed); sets *weight_bytes (what it will hold until given on). One thread at a time.
+    // HR_END: no more.
     hr_status (*take)(void *self, void *item, uint64_t *weight_bytes, hr_error *err);
-    // Several items at once. `oldest`: nothing before this item is unfinished: it may use the reserve. HR_AGAIN: leave the item as it was.
+    // Several items at once. `oldest`: nothing before this item is unfinished: it may use the reserve. HR_AGAIN:
+    // leave the item as it was.
     hr_status (*work)(void *self, void *item, bool oldest, hr_error *err);
     // In order of taking, one thread at a time. HR_AGAIN: no room downstream. HR_END: nobody wants more: the flow ends.
     hr_status (*give)(void *self, void *item, hr_error *err);
@@ -91,10 +94,10 @@ typedef struct hr_udf_config {
 HR_USE_RESULT hr_status hr__udf_open(hr_runtime *runtime, const hr_udf_config *config, hr_udf **out,
                                      hr_error *err);
 void hr__udf_close(hr_udf **udf);
-// Runs the function on a block in one of the processes and waits; any thread. Blocks of the arena are seen there without a copy,
-// others are copied into a segment. *out is a block on the pipeline's heap, checked in full. HR_USER: the function failed (its details
-// are this thread's hr_user_error_details until the next call). A process that dies is restarted and the block tried again; a
-// block that killed three is HR_USER and says so.
+// Runs the function on a block in one of the processes and waits; any thread. Blocks of the arena are seen there
+// without a copy, others are copied into a segment. *out is a block on the pipeline's heap, checked in full. HR_USER:
+// the function failed (its details are this thread's hr_user_error_details until the next call). A process that dies
+// is restarted and the block tried again; a block that killed three is HR_USER and says so.
 HR_USE_RESULT hr_status hr__udf_call(hr_udf *udf, const hr_block *in, hr_block **out,
                                      hr_error *err);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The io pool: threads of their own for what may wait for storage, so that slow reads do not starve decoding. What it is
-// given are hints: when its queue is full they are dropped, and the reader waits for its bytes itself.
+// The io pool: threads of their own for what may wait for storage, so that slow reads do not starve decoding. What it
+// is given are hints: when its queue is full they are dropped, and the reader waits for its bytes itself.
 #include "exec/exec_internal.h"
 #include <stdio.h>
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The runtime: store, ledger, pools and service as one handle. What limits us (memory, control group, processors) is found
-// out when it opens, and told. It knows the process that opened it: a child after fork() is refused and frees nothing.
+// The runtime: store, ledger, pools and service as one handle. What limits us (memory, control group, processors) is
+// found out when it opens, and told. It knows the process that opened it: a child after fork() is refused and frees
+// nothing.
 #include "exec/exec_internal.h"
 #include "base/cpu.h"
 #include "base/log.h"
@@ -13,8 +14,8 @@
 
 #define BUDGET_BYTES_MIN       (16ull << 20)
 #define SCRATCH_KEEP_BYTES_MAX (64ull << 20)
-// Consumers may keep half of the arena. What is read ahead leaves a quarter to the oldest item of each flow, so that the next
-// batch can always be made of what is there: its pieces, those queued before it, and its own room.
+// Consumers may keep half of the arena. What is read ahead leaves a quarter to the oldest item of each flow, so that
+// the next batch can always be made of what is there: its pieces, those queued before it, and its own room.
 #define RESERVE_PART 4
 
 static const hr_option_row runtime_rows[] = {

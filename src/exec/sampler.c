@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The memory sampler: every 20 ms the anonymous memory of all processes of a job and the arena's pages, so that the peak that a
-// report gives is the machine's and not only the ledger's. Shared pages are counted once: they are in the arena's figure.
+// The memory sampler: every 20 ms the anonymous memory of all processes of a job and the arena's pages, so that the
+// peak that a report gives is the machine's and not only the ledger's. Shared pages are counted once: they are in the
+// arena's figure.
 #include "base/os.h"
 #include "base/vec.h"
 #include "exec/exec_internal.h"

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // Functions of the user in processes of their own: the runtime's side.
 //
-// A call takes an idle process (or has one more started, up to the limit), copies the block into the process's input segment,
-// and waits for the answer on the socket. Who waits is the calling thread, in slices, so that an interruption or a close is
-// seen within a tenth of a second whatever the function does. A process that dies costs its caller a new process and another
-// try; the third death by one block is that block's failure.
+// A call takes an idle process (or has one more started, up to the limit), copies the block into the process's input
+// segment, and waits for the answer on the socket. Who waits is the calling thread, in slices, so that an
+// interruption or a close is seen within a tenth of a second whatever the function does. A process that dies costs
+// its caller a new process and another try; the third death by one block is that block's failure.
 //
 //   caller (pool thread)                    supervisor (one thread a function)
 //   slot EMPTY -> WANTED  ---------------->  spawns: WANTED -> STARTED (or FAILED)
 //   STARTED -> BUSY -> IDLE -> BUSY ...
 //   a death: kills, reaps, EMPTY
 //
-// The supervisor exists for one reason: a child's death signal is tied to the thread that made it, so that thread must live
-// as long as the children do. Pool threads may come and go.
+// The supervisor exists for one reason: a child's death signal is tied to the thread that made it, so that thread
+// must live as long as the children do. Pool threads may come and go.
 //
-// The mutex guards the slots' states alone. A slot that is not EMPTY or IDLE belongs to one thread, which uses its socket and
-// segments without a lock. Nothing is held during I/O.
+// The mutex guards the slots' states alone. A slot that is not EMPTY or IDLE belongs to one thread, which uses its
+// socket and segments without a lock. Nothing is held during I/O.
 #include "base/log.h"
 #include "base/thread.h"
 #include "block/wire.h"
@@ -80,8 +80,8 @@ typedef struct result {
 
 // --- memory ---
 
-// Charged in full when made. What the ledger refuses even after the idle pages went is charged all the same: a function that
-// was called must be able to answer, and there are no more segments than two a process.
+// Charged in full when made. What the ledger refuses even after the idle pages went is charged all the same: a
+// function that was called must be able to answer, and there are no more segments than two a process.
 static void charge(hr_udf *udf, uint64_t bytes)
 {
     hr_ledger *ledger = hr__runtime_ledger(udf->runtime);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Functions of the user in processes of their own: the process's side.
 //
-// One thread, one call at a time. The input segment is mapped copy-on-write: the function may change what it was given in
-// place, nobody else sees it, and the changed pages are dropped before the next call. Who keeps a view of its input beyond
-// the call keeps the mapping: the segment is then his and the runtime makes another.
+// One thread, one call at a time. The input segment is mapped copy-on-write: the function may change what it was
+// given in place, nobody else sees it, and the changed pages are dropped before the next call. Who keeps a view of
+// its input beyond the call keeps the mapping: the segment is then his and the runtime makes another.
 #include "base/option.h"
 #include "block/wire.h"
 #include "exec/exec.h"

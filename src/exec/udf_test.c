@@ -2,9 +2,9 @@
 // Functions in processes: this program is its own function process, which does what the payload says.
 #include "base/unit.h"
 #include "base/option.h"
+#include "base/thread.h"
 #include "block/block_sample.h"
 #include "exec/exec.h"
-#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -200,47 +200,47 @@ typedef struct sleeper {
     _Atomic bool called;
 } sleeper;
 
-static void *call_sleeper(void *arg)
+static void call_sleeper(void *arg)
 {
     sleeper *s = arg;
     hr_block *in = numbers(3), *out = NULL;
     s->called = true;
     s->status = hr__udf_call(s->udf, in, &out, NULL);
     hr_block_unref(&in);
-    return NULL;
 }
 
 static void udf__interruption_ends_a_call_that_sleeps(void **state)
 {
     hr_runtime *rt = open_runtime();
     sleeper s = {.udf = open_udf(rt, "sleep")};
-    pthread_t thread;
-    pthread_create(&thread, NULL, call_sleeper, &s);
+    hr_thread thread = {0};
+    assert_int_equal(hr__thread_start(&thread, "sleeper", HR_THREAD_NORMAL, call_sleeper, &s, NULL),
+                     HR_OK);
     while (!s.called)
         sched_yield();
     hr_runtime_interrupt(rt);
-    pthread_join(thread, NULL);
+    hr__thread_join(&thread);
     assert_int_equal(s.status, HR_CANCELLED);
     hr__udf_close(&s.udf);
     hr_runtime_close(&rt);
 }
 
-static void *call_many(void *arg)
+static void call_many(void *arg)
 {
     for (int i = 0; i < 20; i++)
         check_echo(arg, 100 + i);
-    return NULL;
 }
 
 static void udf__serves_more_callers_than_processes(void **state)
 {
     hr_runtime *rt = open_runtime();
     hr_udf *udf = open_udf(rt, "echo");
-    pthread_t threads[5];
+    hr_thread threads[5] = {0};
     for (int i = 0; i < 5; i++)
-        pthread_create(&threads[i], NULL, call_many, udf);
+        assert_int_equal(
+            hr__thread_start(&threads[i], "caller", HR_THREAD_NORMAL, call_many, udf, NULL), HR_OK);
     for (int i = 0; i < 5; i++)
-        pthread_join(threads[i], NULL);
+        hr__thread_join(&threads[i]);
     hr__udf_close(&udf);
     hr_runtime_close(&rt);
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Messages between the runtime and its function processes, and the details of a failure.
 //
-// A failure travels from a pool thread to whoever pulls the rows, through queues that carry a message alone. Its details (a
-// pickled exception) wait here: the last ones of the process, with the one who asks comparing them with the message it got.
-// A thread that asks gets a copy of its own, so that the next failure cannot change it under the reader.
+// A failure travels from a pool thread to whoever pulls the rows, through queues that carry a message alone. Its
+// details (a pickled exception) wait here: the last ones of the process, with the one who asks comparing them with
+// the message it got. A thread that asks gets a copy of its own, so that the next failure cannot change it under the
+// reader.
 #include "exec/udf_wire.h"
 #include "base/thread.h"
 #include "exec/exec.h"

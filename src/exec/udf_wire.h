@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the runtime and a function's process say to each other, over one SEQPACKET pair. Neither trusts the other's bytes:
-// lengths are checked before use, and blocks are read by the bounded reader of spans.
+// What the runtime and a function's process say to each other, over one SEQPACKET pair. Neither trusts the other's
+// bytes: lengths are checked before use, and blocks are read by the bounded reader of spans.
 //
 //   runtime                                   process
 //   BEGIN {bytes} + fd of the payload   ->
@@ -14,8 +14,8 @@
 //
 //   0 ........ span_bytes | schema_at ....... schema_at + schema_bytes | unused
 //
-// The runtime makes both segments, so that they are charged before they are written. It writes the one and reads the other
-// by file calls alone: a process that shrinks its segment gives a short read, never a signal.
+// The runtime makes both segments, so that they are charged before they are written. It writes the one and reads the
+// other by file calls alone: a process that shrinks its segment gives a short read, never a signal.
 #ifndef HR_EXEC_UDF_WIRE_H
 #define HR_EXEC_UDF_WIRE_H
 

@@ -48,11 +48,10 @@ typedef struct hr_fragment_info {
 
 typedef struct hr_open_options {
     bool verify_checksums; // page CRCs
-    bool
-        tensors_from_lists; // lists of numbers whose lengths are all equal become TENSOR (decided from the first fragment of
-        // the first file; a later row of another length is an error that says to read with lists="ragged")
-    bool
-        dictionary_codes; // dictionary-encoded string columns stay DICTIONARY where a whole fragment is
+    // Lists of numbers whose lengths are all equal become TENSOR (decided from the first fragment of the first file; a
+    // later row of another length is an error that says to read with lists="ragged").
+    bool tensors_from_lists;
+    bool dictionary_codes; // dictionary-encoded strings stay DICTIONARY where a whole fragment is
 } hr_open_options;
 
 typedef struct hr_format {
@@ -67,7 +66,8 @@ typedef struct hr_format {
     // True when no row of the fragment can satisfy all terms.
     bool (*prune)(hr_reader *reader, int32_t fragment, const hr_predicate_term *terms,
                   int32_t term_count);
-    // columns: indexes in the reader's schema, ascending. schema: the types wanted for them (reader's own, or DICTIONARY resolved).
+    // columns: indexes in the reader's schema, ascending. schema: the types wanted for them (reader's own, or
+    // DICTIONARY resolved).
     hr_status (*fragment_open)(hr_reader *reader, int32_t index, const int32_t *columns,
                                int32_t column_count, hr_scratch *scratch, hr_fragment **out,
                                hr_error *err);
@@ -76,8 +76,8 @@ typedef struct hr_format {
     void (*fragment_will_need)(hr_fragment *fragment, int64_t first, int64_t rows);
     hr_status (*pass_begin)(hr_fragment *fragment, int64_t first, int64_t rows, hr_pass **out,
                             hr_error *err);
-    // Sets has_validity, data_bytes and child rows of column `i` (index into columns[]) in node (and its child nodes) for the pass's range.
-    // Loads and decompresses the pages of the range. Exact for var-width data.
+    // Sets has_validity, data_bytes and child rows of column `i` (index into columns[]) in node (and its child nodes)
+    // for the pass's range. Loads and decompresses the pages of the range. Exact for var-width data.
     hr_status (*pass_measure)(hr_pass *pass, int32_t i, hr_layout *layout, int32_t node,
                               hr_error *err);
     // Decodes the next `rows` rows of column i to row `at` of the slot. Var-width appends (offsets[at] is set already).
@@ -107,8 +107,8 @@ HR_USE_RESULT hr_status hr__format_open(hr_source *source, const hr_open_options
                                         hr_reader **out, hr_error *err);
 void hr__reader_close(hr_reader **reader);
 
-// Synthetic rows, a reader without a file (synthetic.c): fragments of max(1, rows / blocks) rows, row i filled with i, int64.
-// as_range: a plain column; else a tensor of `shape`.
+// Synthetic rows, a reader without a file (synthetic.c): fragments of max(1, rows / blocks) rows, row i filled with
+// i, int64. as_range: a plain column; else a tensor of `shape`.
 HR_USE_RESULT hr_status hr__synthetic_open(int64_t rows, const int64_t *shape, int32_t ndim,
                                            int64_t blocks, const char *column, bool as_range,
                                            hr_reader **out, hr_error *err);

@@ -277,8 +277,8 @@ typedef struct hr_kernels {
         /**
          * Variable-length rows. First offsets: out[0] = start, out[i + 1] = out[i] + length of row index[i];
          * out has count + 1. Returns false, and undefined content, if the total passes the type's maximum or a
-         * length is negative. Then bytes: copies row index[i] to out + (new_offsets[i] - new_offsets[0]) * element_bytes.
-         * offsets32 are int32 offsets, offsets64 are int64; _by64 takes uint64 indices.
+         * length is negative. Then bytes: copies row index[i] to out + (new_offsets[i] - new_offsets[0]) *
+         * element_bytes. offsets32 are int32 offsets, offsets64 are int64; _by64 takes uint64 indices.
          */
         bool (*offsets32)(int32_t *out, int32_t start, const int32_t *offsets,
                           const uint32_t *index, size_t count);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A program on a block, and rows of several blocks as one: both end in a new span of exactly the right size.
 //
-// Rows are computed in pieces that stay in cache (APPLY_PIECE_BYTES); unchanged columns are copied whole. With a predicate,
-// what computed columns need is gathered first, so that they are computed for the rows that are kept alone.
+// Rows are computed in pieces that stay in cache (APPLY_PIECE_BYTES); unchanged columns are copied whole. With a
+// predicate, what computed columns need is gathered first, so that they are computed for the rows that are kept alone.
 #include "base/stats.h"
 #include "plan/place.h"
 #include <string.h>

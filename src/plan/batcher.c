@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The batcher: pieces in order become batches in order, as a flow of its own.
 //
-// Taking looks at the rows that wait and forms the next batch: batches that lie within one piece are views of it, and all that
-// do are one item; a batch that spans pieces (or whose rows are permuted) is gathered into an object of its own by a pool
-// thread. What a batch holds is decided in order by one thread at a time, so it depends on the rows alone.
+// Taking looks at the rows that wait and forms the next batch: batches that lie within one piece are views of it, and
+// all that do are one item; a batch that spans pieces (or whose rows are permuted) is gathered into an object of its
+// own by a pool thread. What a batch holds is decided in order by one thread at a time, so it depends on the rows
+// alone.
 #include "base/hash.h"
 #include "base/text.h"
 #include "base/rng.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The caller's thread takes blocks, in order: take, Arrow export, writing. The blocks are on the heap (or in scratch), so what the
-// caller keeps does not hold the arena.
+// The caller's thread takes blocks, in order: take, Arrow export, writing. The blocks are on the heap (or in
+// scratch), so what the caller keeps does not hold the arena.
 #include "plan/plan_internal.h"
 #include <errno.h>
 #include <string.h>

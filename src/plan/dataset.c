@@ -3,6 +3,7 @@
 // the chain at once (so a wrong column is an error here and not later), and run fused with the read.
 #include "base/option.h"
 #include "plan/plan_internal.h"
+#include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -242,7 +243,7 @@ hr_status hr_dataset_pack(const hr_dataset *dataset, const char *const *names, c
         .out_name = as,
         .keep = o.keep,
         .null_error = o.nulls == HR_NULLS_ERROR,
-        .null_fill = o.nulls == HR_NULLS_NAN ? __builtin_nan("") : o.null_value,
+        .null_fill = o.nulls == HR_NULLS_NAN ? (double)NAN : o.null_value,
     };
     return add_step(dataset, "pack", step_pack, &pack, out, err);
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Many files as one origin. The first footer is read when the dataset is made, the others when a row of theirs is near (or
-// all at once, in parallel, for a count). A reader is an open descriptor and a parsed footer, so at most FILES_OPEN_MAX that nobody
-// uses stay open, oldest out first; what the plan needs to know of a closed file (rows and bytes of its fragments) is kept.
+// Many files as one origin. The first footer is read when the dataset is made, the others when a row of theirs is
+// near (or all at once, in parallel, for a count). A reader is an open descriptor and a parsed footer, so at most
+// FILES_OPEN_MAX that nobody uses stay open, oldest out first; what the plan needs to know of a closed file (rows and
+// bytes of its fragments) is kept.
 #include "base/log.h"
 #include "plan/plan_internal.h"
 #include <stdatomic.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The process's side of hr_dataset_map_process, for programs of the user: a door to exec/udf_serve.c, which does the work
-// and may not see this room's public header.
+// The process's side of hr_dataset_map_process, for programs of the user: a door to exec/udf_serve.c, which does the
+// work and may not see this room's public header.
 #include "exec/exec.h"
 #include <headrace/dataset.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Materialising: the plan runs now, its blocks are kept in the store as a series in plan order. What does not fit spills: the store knows
-// from the series what is read last.
+// Materialising: the plan runs now, its blocks are kept in the store as a series in plan order. What does not fit
+// spills: the store knows from the series what is read last.
 #include "plan/plan_internal.h"
 #include <stdio.h>
 #include <string.h>

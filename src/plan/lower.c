@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A dataset becomes a pipe. Row-local steps and functions of the user move down to the leaves, where they are the stages of a
-// branch: everything that a row needs runs in one task. What speaks of row numbers (limit, split, repartition) stays a node of the tree
-// where rows can be counted without running; else what is below it becomes an inner run, whose output is cut.
+// A dataset becomes a pipe. Row-local steps and functions of the user move down to the leaves, where they are the
+// stages of a branch: everything that a row needs runs in one task. What speaks of row numbers (limit, split,
+// repartition) stays a node of the tree where rows can be counted without running; else what is below it becomes an
+// inner run, whose output is cut.
 #include "base/hash.h"
 #include "plan/plan_internal.h"
 #include <string.h>

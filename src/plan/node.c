@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Nodes: an origin of rows, or an operation on datasets. Immutable but for a function's schema, which is found by running it.
+// Nodes: an origin of rows, or an operation on datasets. Immutable but for a function's schema, which is found by
+// running it.
 #include "plan/plan_internal.h"
 #include <stdatomic.h>
 

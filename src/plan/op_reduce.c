@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reductions: a state for each task, made in parallel, folded in the order of rows: the sum is the same for any number of threads.
+// Reductions: a state for each task, made in parallel, folded in the order of rows: the sum is the same for any
+// number of threads.
 #include "plan/plan_internal.h"
 
 typedef struct reducer {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a new span goes. A span in scratch or on the heap is freed with the last reference to its block, so its owner is
-// a small record of its own.
+// Where a new span goes. A span in scratch or on the heap is freed with the last reference to its block, so its owner
+// is a small record of its own.
 #include "plan/place.h"
 
 typedef struct span_owner {

@@ -13,8 +13,8 @@ const char *hr__dataset_source_name(const hr_dataset *dataset, char *buffer, siz
 // "read->map->scale": what one stage does, for statistics and reports. Returns buffer.
 const char *hr__dataset_stage_name(const hr_dataset *dataset, char *buffer, size_t room);
 
-// One pass over the chosen columns: states of blocks, made in parallel, folded in block order, so that the result is the same for
-// any number of threads.
+// One pass over the chosen columns: states of blocks, made in parallel, folded in block order, so that the result is
+// the same for any number of threads.
 typedef struct hr_reduce {
     const char *name;   // for statistics: "fit"
     size_t state_bytes; // zeroed at the start

@@ -264,7 +264,8 @@ void hr__task_finish(
 HR_USE_RESULT hr_status hr__function_call(hr_node *node, const hr_block *in, hr_block **out,
                                           hr_error *err);
 
-// Applies a program to a block: into the arena (object_out) or as a new block in scratch or heap memory. HR_AGAIN as above.
+// Applies a program to a block: into the arena (object_out) or as a new block in scratch or heap memory. HR_AGAIN as
+// above.
 typedef struct hr_target {
     hr_runtime *runtime;
     hr_place place;

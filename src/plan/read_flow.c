@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The read flow: units of epoch after epoch, cut in tasks, worked on by the pool, put into a sink in order.
 //
-// How rows are cut depends on footers, options and the plan, never on threads or free memory: a task aims at task_bytes of decoded
-// data; it ends where a batch ends when row counts are exact (so that batches are views of it), and at multiples of a function's
-// batch_rows counted from the fragment's start when there is a function (so that it gets the same input batches in every run).
+// How rows are cut depends on footers, options and the plan, never on threads or free memory: a task aims at
+// task_bytes of decoded data; it ends where a batch ends when row counts are exact (so that batches are views of it),
+// and at multiples of a function's batch_rows counted from the fragment's start when there is a function (so that it
+// gets the same input batches in every run).
 #include "plan/plan_internal.h"
 #include <string.h>
 

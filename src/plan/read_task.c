@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reading rows through the first program of a branch.
 //
-// The direct way: what comes out unchanged is decoded straight into its place in the new span, what is computed in place is
-// decoded into its result's memory, and only what is used up by computing goes through scratch. All of it in pieces of
-// rows that stay in cache, so that each value is written once into memory and transformed before it leaves the cache.
-// The other way, for predicates and variable-width results: all columns into scratch, then apply.c. Columns of the predicate are read first;
-// where no row passes, the others are never decompressed.
+// The direct way: what comes out unchanged is decoded straight into its place in the new span, what is computed in
+// place is decoded into its result's memory, and only what is used up by computing goes through scratch. All of it in
+// pieces of rows that stay in cache, so that each value is written once into memory and transformed before it leaves
+// the cache. The other way, for predicates and variable-width results: all columns into scratch, then apply.c.
+// Columns of the predicate are read first; where no row passes, the others are never decompressed.
 #include "plan/place.h"
 #include <string.h>
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Statistics of a stage, printed as the guide prints them (reference 2.1): blocks executed, wall and cpu time, output rows
-// and bytes as min, max, mean and total, tasks per node.
+// Statistics of a stage, printed as the guide prints them (reference 2.1): blocks executed, wall and cpu time, output
+// rows and bytes as min, max, mean and total, tasks per node.
 #include "base/os.h"
 #include "plan/plan_internal.h"
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 
 hr_status hr__stage_stats_make(const char *name, hr_stage_stats **out, hr_error *err)
 {
@@ -113,7 +114,7 @@ static void spread_json(const char *name, const hr_spread *s, hr_text *out)
 static void print_json(const hr_stage_stats *s, hr_text *out)
 {
     hr__text_add(out, "{\"name\": ");
-    hr__text_json(out, s->name, __builtin_strlen(s->name));
+    hr__text_json(out, s->name, strlen(s->name));
     hr__text_add(out, ", \"started\": %s, \"ended\": %s, \"tasks\": %lld, \"seconds\": ",
                  s->started ? "true" : "false", s->ended ? "true" : "false", (long long)s->tasks);
     hr__text_double(out, (double)(s->end_ns - s->start_ns) / 1e9);

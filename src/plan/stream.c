@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Streams: batches dealt to ranks, each through a channel of its own.
 //
-// One leg serves all ranks: batch b of an epoch goes to rank b % ranks. A rank whose channel is full holds the leg up, as it should
-// while all train in step. But when another rank has waited for LAG_NS with nothing left, the full one is let go: its undelivered
-// batches are taken back, the shared leg passes it over from there on, and when it asks again a leg of its own makes what it missed (and
-// all that follows). So a rank that sleeps never holds up its peers, and loses nothing when it wakes.
+// One leg serves all ranks: batch b of an epoch goes to rank b % ranks. A rank whose channel is full holds the leg
+// up, as it should while all train in step. But when another rank has waited for LAG_NS with nothing left, the full
+// one is let go: its undelivered batches are taken back, the shared leg passes it over from there on, and when it
+// asks again a leg of its own makes what it missed (and all that follows). So a rank that sleeps never holds up its
+// peers, and loses nothing when it wakes.
 #include "base/option.h"
 #include "base/os.h"
 #include "plan/plan_internal.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Units: which fragment comes when. A pure function of (plan, epoch): no thread, worker or retry has a say.
 //
-// An iterator for each node of the pipe. Files are opened as they are reached (those behind are opened ahead on the io pool);
-// a permutation needs the count of all fragments, so it opens all footers first.
+// An iterator for each node of the pipe. Files are opened as they are reached (those behind are opened ahead on the
+// io pool); a permutation needs the count of all fragments, so it opens all footers first.
 #include "base/rng.h"
 #include "plan/plan_internal.h"
 #include <string.h>

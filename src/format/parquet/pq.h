@@ -25,7 +25,8 @@
 
 // --- Thrift compact protocol (pq_thrift.c) ---
 
-// A bounded reader. After a failure every call returns zero or false; `what` says what was wrong, NULL if the bytes ended.
+// A bounded reader. After a failure every call returns zero or false; `what` says what was wrong, NULL if the bytes
+// ended.
 typedef struct pq_thrift {
     hr_cursor cursor;
     const char *what;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pages: found by walking headers through a window of the file, made ready one by one.
 //
-// The window adapts: while pages are small it grows (to 1 MiB) and holds them whole, so that a chunk of many small pages
-// costs a read a MiB; when pages are large it shrinks to what a header needs, and each page's bytes are read by
-// the thread that prepares it. Large uncompressed PLAIN pages of fixed width are not read at all before their values are
-// wanted: fills read them from the file to their place (pq_value.c).
+// The window adapts: while pages are small it grows (to 1 MiB) and holds them whole, so that a chunk of many small
+// pages costs a read a MiB; when pages are large it shrinks to what a header needs, and each page's bytes are read by
+// the thread that prepares it. Large uncompressed PLAIN pages of fixed width are not read at all before their values
+// are wanted: fills read them from the file to their place (pq_value.c).
 #include "format/parquet/pq_page.h"
 #include "base/hash.h"
 #include "base/stats.h"

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Inside the room: pages, the columns of an open fragment, and the cursors of a pass.
 //
-// A page goes UNREAD -> BUSY (one thread prepares it, without the lock) -> READY (immutable, pinned by passes) -> UNREAD
-// again once all its rows were passed. To prepare is to read, check, decompress, and turn levels and encoding into one
-// of a few forms that can be entered anywhere:
+// A page goes UNREAD -> BUSY (one thread prepares it, without the lock) -> READY (immutable, pinned by passes) ->
+// UNREAD again once all its rows were passed. To prepare is to read, check, decompress, and turn levels and encoding
+// into one of a few forms that can be entered anywhere:
 //
 //   slots   one for each place of a value, null or not (flat: a row; list: an item)
 //   dense   the values that are there; slot_valid says which slots have one

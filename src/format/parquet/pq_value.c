@@ -2,8 +2,8 @@
 // Dense values out of a page's form, from anywhere in it, converted to the column's type on the way.
 //
 // The fast ways: stored values that need no conversion are copied once (from the file straight to their place, when the
-// page was left there); codes are unpacked and gathered in chunks that stay in the first cache; short strings are copied
-// 16 bytes at a time where both sides have room for it.
+// page was left there); codes are unpacked and gathered in chunks that stay in the first cache; short strings are
+// copied 16 bytes at a time where both sides have room for it.
 #include "format/parquet/pq_page.h"
 #include "base/stats.h"
 #include "kernel/kernel.h"
