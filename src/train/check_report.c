@@ -74,7 +74,7 @@ void hr__check_widest(const hr_check_report *report, hr_text *out)
         [HR_CAUSE_HANDOVER] = "hand-over bounds this job; larger batches, or a deeper prefetch",
         [HR_CAUSE_CONSUMER] = "the trainer itself: the ingest keeps up with it",
     };
-    hr__text_add(out, "Widest gain: %s", advice[cause]);
+    hr__text_add(out, "%s", advice[cause]);
     if (cause != HR_CAUSE_CONSUMER && share < 0.999)
         hr__text_add(out, " (hidden entirely, the loop would be %.1f x as fast)", 1 / (1 - share));
     hr__text_char(out, '.');
@@ -233,7 +233,7 @@ static void print_shares(const hr_check_report *report, hr_text *out)
                      report->share[best] * 100);
         separator = ", ";
     }
-    hr__text_add(out, ".\n");
+    hr__text_add(out, ".\nWidest gain: ");
     hr__check_widest(report, out);
     hr__text_char(out, '\n');
 }
