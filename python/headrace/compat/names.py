@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table: names of Ray AIR, of the seed's era (ray.ml, May 2022) and of 2.0, and what they are here.
+
+An era is entered by importing from it: ray.ml names the tensor column "value" and counts runtime_seconds; ray.air and
+ray.data.preprocessors name it "__value__" and count num_epochs; a script of neither gets "data", as headrace itself.
+"""
+
+# module -> {name: where it is in era.py}; a name alone stands for itself.
+_PREPROCESSORS = ['Preprocessor', 'BatchMapper', 'Chain', 'StandardScaler', 'PreprocessorNotFittedException']
+_DATA = ['Dataset', 'range', 'range_table', 'range_tensor', 'from_items', 'from_numpy', 'from_arrow', 'from_pandas',
+         'read_parquet', 'read_parquet_bulk']
+_SESSION = {'report': 'session_report', 'get_dataset_shard': 'get_dataset_shard', 'get_world_rank': 'world_rank',
+            'get_world_size': 'world_size', 'get_local_rank': 'world_rank'}
+
+
+def _same(items):
+    return {name: name for name in items}
+
+
+MODULES = {
+    'ray': {'init': 'init', 'shutdown': 'shutdown', 'is_initialized': 'is_initialized', 'put': 'identity',
+            'get': 'identity'},
+    'ray.data': _same(_DATA),
+    'ray.data.dataset': _same(['Dataset']),
+    'ray.data.preprocessor': _same(['Preprocessor', 'PreprocessorNotFittedException']),
+    'ray.data.preprocessors': _same(_PREPROCESSORS),
+    'ray.ml': _same(['Preprocessor']),
+    'ray.ml.preprocessor': _same(['Preprocessor', 'PreprocessorNotFittedException']),
+    'ray.ml.preprocessors': _same(_PREPROCESSORS),
+    'ray.ml.config': _same(['ScalingConfig', 'RunConfig']),
+    'ray.ml.utils': {},
+    'ray.ml.utils.check_ingest': {'DummyTrainer': 'SeedDummyTrainer', 'make_local_dataset_iterator': None},
+    'ray.ml.util': {},
+    'ray.ml.util.check_ingest': {'DummyTrainer': 'SeedDummyTrainer'},
+    'ray.ml.train': {},
+    'ray.ml.train.data_parallel_trainer': {'DataParallelTrainer': 'DataParallelTrainer'},
+    'ray.air': {**_same(['ScalingConfig', 'RunConfig']), 'session': 'module:ray.air.session'},
+    'ray.air.config': _same(['ScalingConfig', 'RunConfig']),
+    'ray.air.session': _SESSION,
+    'ray.air.util': {},
+    'ray.air.util.check_ingest': {'DummyTrainer': 'AirDummyTrainer'},
+    'ray.train': {**_SESSION, 'report': 'train_report', 'world_rank': 'world_rank', 'world_size': 'world_size',
+                  'local_rank': 'world_rank', 'get_dataset_shard': 'get_dataset_shard', 'ScalingConfig': 'ScalingConfig',
+                  'RunConfig': 'RunConfig', 'DataParallelTrainer': 'DataParallelTrainer'},
+    'ray.train.data_parallel_trainer': {'DataParallelTrainer': 'DataParallelTrainer'},
+    'ray.internal': {},
+    'ray.internal.internal_api': {'memory_summary': 'memory_summary'},
+    'ray._private': {},
+    'ray._private.internal_api': {'memory_summary': 'memory_summary'},
+}
+
+# What to use instead, by the start of the name; the longest that fits is told.
+INSTEAD = {
+    'ray.tune': 'tuning is not part of this release: run the trainer once for each setting, in a loop',
+    'ray.data.read_csv': 'convert the files to Parquet, then read_parquet',
+    'ray.data.read_json': 'convert the files to Parquet, then read_parquet',
+    'ray.data.read_images': 'store the arrays as lists of numbers in Parquet, then read_parquet',
+    'ray.data': 'headrace.Dataset has what is there: python -c "import headrace; help(headrace.Dataset)"',
+    'ray.data.preprocessors': 'BatchMapper, Chain and StandardScaler are there; others as a BatchMapper',
+    'ray.ml.preprocessors': 'BatchMapper, Chain and StandardScaler are there; others as a BatchMapper',
+    'ray.train': 'headrace.train.Trainer runs a training loop in workers that are fed by headrace',
+    'ray.remote': 'headrace runs ingest alone: tasks and actors need Ray itself',
+    'ray': 'the names that there are stand in headrace/compat/names.py',
+}
+
+
+def is_module(fullname):
+    return fullname in MODULES
+
+
+def missing(fullname):
+    hint = max((k for k in INSTEAD if fullname == k or fullname.startswith(k + '.')), key=len)
+    return f'headrace.compat has no {fullname}: {INSTEAD[hint]}'
+
+
+def lookup(module, name):
+    """The object of a name, or None."""
+    if f'{module}.{name}' in MODULES:
+        import importlib
+        return importlib.import_module(f'{module}.{name}')
+    where = MODULES[module].get(name)
+    if where is None:
+        return None
+    if where.startswith('module:'):
+        import importlib
+        return importlib.import_module(where[7:])
+    from . import era
+    return getattr(era, where)
+
+
+def entered(module):
+    """A script imported from an era: what is named differently follows it."""
+    from . import era
+    if module == 'ray.ml' or module.startswith('ray.ml.'):
+        era.enter('seed')
+    elif module.startswith(('ray.air', 'ray.data.preprocessors')):
+        era.enter('air')
