@@ -24,7 +24,7 @@ help:
 
 build:
 	@sh ci/packages.sh $(BUILD_PACKAGES)
-	@sh ci/configure.sh build --buildtype=release -Dwerror=false
+	@sh ci/configure.sh build --buildtype=release
 	@meson compile -C build
 
 python: build
