@@ -4,7 +4,8 @@
 // Buffers are handed out like registers: a step takes one for its result and gives back those whose last reader it is.
 // They all have the size of the widest value times the values of a chunk. TEMP_BYTES is the size of one, so that an
 // operation's operands stay in the first-level cache; LIVE_BYTES that of all that may be in use at once, so that the
-// whole walk stays in the second-level one.
+// whole walk stays in the second-level one. Measured over 50 to 100 MB on Zen 1 (32 KiB and 512 KiB of cache): 8 and
+// 16 KiB are alike, 4 KiB pays for calls (a third more time), 32 KiB for misses (a tenth).
 #include "expr/expr_program.h"
 #include "expr/expr_run.h"
 
