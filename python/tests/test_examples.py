@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The programs of examples/python run as they stand."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+import headrace
+
+EXAMPLES = os.path.join(os.path.dirname(__file__), '..', '..', 'examples', 'python')
+ROWS = 20000
+
+
+@pytest.fixture(scope='module')
+def trips(tmp_path_factory):
+    folder = str(tmp_path_factory.mktemp('examples') / 'trips')
+    rows = headrace.range(ROWS).map('distance = (id * 7919 % 2000) / 100; fare = 2.5 + 1.75 * distance')
+    rows.write_parquet(folder, row_group_rows=4096)
+    return folder
+
+
+def run(name, *args):
+    done = subprocess.run([sys.executable, os.path.join(EXAMPLES, name), *args], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_train_loop_prints_scaled_batches_of_all_rows(trips):
+    lines = run('train_loop.py', trips).splitlines()
+    assert sum(int(line.split()[0]) for line in lines) == ROWS
+    firsts = [float(line.split()[-1]) for line in lines]
+    assert all(abs(x) < 2 for x in firsts) and len(set(firsts)) > 1
+
+
+def test_two_workers_share_an_epoch(trips):
+    assert 'rows an epoch in rank 0, 2 workers' in run('two_workers.py', trips)
+
+
+def test_dummy_trainer_reports(tmp_path):
+    flights = headrace.range(50000).map('dep_delay = id % 97 - 20; arr_delay = id % 89 - 20; air_time = id % 300; '
+                                        'distance = air_time * 7')
+    flights.write_parquet(str(tmp_path / 'flights'))
+    text = run('dummy_trainer.py', str(tmp_path / 'flights'))
+    for line in ('Starting dataset preprocessing', 'Starting train loop on worker 0', 'Num epochs read 3',
+                 'Mean throughput'):
+        assert line in text
