@@ -62,18 +62,21 @@ class DatasetShard:
         self._session, self._name, self._feeds = session, name, {}
 
     def iter_batches(self, *, batch_size=256, batch_format='numpy', drop_last=False, prefetch_batches=None,
-                     prefetch_blocks=None, shuffle='none', seed=0, window_rows=0, nulls='error'):
-        """As Dataset.iter_batches; a second pass with equal options is the next epoch of the same stream."""
+                     prefetch_blocks=None, shuffle='none', seed=0, window_rows=0, nulls='error', epochs=None):
+        """As Dataset.iter_batches; a second pass with equal options is the next epoch of the same stream.
+
+        epochs: how many passes there will be at most, so that nothing is read ahead for another one.
+        """
         from . import _convert
         from .dataset import _stream_options
         ahead = prefetch_blocks if prefetch_blocks is not None else prefetch_batches
         options = _stream_options(batch_size, drop_last, ahead, shuffle, seed, window_rows)
-        key = tuple(options.items())
+        key = (epochs, *options.items())
         feed = self._feeds.get(key)
         if feed is None:
-            feed = self._feeds[key] = self._session.feed(self._name, epochs=-1, **options)
-        else:
-            feed.next_epoch()
+            feed = self._feeds[key] = self._session.feed(self._name, epochs=epochs or -1, **options)
+        elif not feed.next_epoch():
+            raise _core.InvalidError(f'there are {epochs} passes over this shard, as was asked for, and no more')
         form = _convert.former(batch_format, nulls)
         self._last = feed
         return (form(batch) for batch in feed)
@@ -140,8 +143,7 @@ def world_size():
 
 def print_line(text):
     """Prints a line through the script, in the order of this worker's lines."""
-    for line in str(text).split('\n'):
-        _in_worker().line(line)
+    _in_worker().line(str(text))
 
 
 # --- in the script ---
@@ -237,7 +239,8 @@ def _check_loop(config):
     while True:
         stamp = time.perf_counter()
         for batch in shard.iter_batches(batch_size=config['batch_size'], prefetch_blocks=config['prefetch_blocks'],
-                                        batch_format=None):
+                                        batch_format=None,
+                                        epochs=config['epochs'] if config['seconds'] is None else None):
             delays.append(time.perf_counter() - stamp)
             batches += 1
             nbytes += batch.nbytes + config['index_bytes']
