@@ -354,4 +354,7 @@ def from_arrow(source):
     if isinstance(source, (list, tuple)):
         first, *rest = [from_arrow(s) for s in source]
         return first.union(*rest) if rest else first
+    if type(source).__module__.startswith('polars.'):  # its own strings are views, which no block has
+        import polars
+        source = source.to_arrow(compat_level=polars.CompatLevel.oldest())
     return Dataset(_core.from_arrow(runtime(), source))
