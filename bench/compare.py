@@ -30,14 +30,14 @@ def last_json(command, **more):
     return json.loads(lines[-1])
 
 
-def check(args, source, *flags):
-    """Median seconds of an epoch of `headrace check`, every byte read in the worker."""
-    result = last_json([args.build / "headrace", "check", source, "--epochs", args.passes + 1, "--touch", "--json", *flags])
-    return result and statistics.median(result["epoch_s"][1:])
+def ours(args, source, *flags):
+    """Median seconds of a pass, every byte summed by one consumer; two threads decode."""
+    result = last_json([args.build / "bench/stream_touch", source, "--threads", 2, "--passes", args.passes, *flags])
+    return result and result["median_s"]
 
 
 def limit(args, name, *words):
-    result = last_json([args.build / "bench/limits" / name, "--threads", 2, "--passes", args.passes, *words])
+    result = last_json([args.build / "bench" / name, "--threads", 2, "--passes", args.passes, *words])
     return result and result["median_s"]
 
 
@@ -51,49 +51,49 @@ def peers(args, path, *flags, names=PEERS):
     return found
 
 
-def row(name, ours, other, other_name, wanted, table):
-    if not ours or not other:
+def row(name, mine, other, other_name, wanted, table):
+    if not mine or not other:
         return
-    ratio = other / ours
-    table.append({"workload": name, "ours_s": ours, "against": other_name, "other_s": other, "ratio": ratio, "wanted": wanted})
-    print(f"{name:34} {ours:9.4f} s   {other_name:20} {other:9.4f} s   {ratio:6.2f} (wanted {wanted})", flush=True)
+    ratio = other / mine
+    table.append({"workload": name, "ours_s": mine, "against": other_name, "other_s": other, "ratio": ratio, "wanted": wanted})
+    print(f"{name:34} {mine:9.4f} s   {other_name:20} {other:9.4f} s   {ratio:6.2f} (wanted {wanted})", flush=True)
 
 
-def against_best(args, name, path, ours, wanted, table, *flags, **more):
+def against_best(args, name, path, mine, wanted, table, *flags, **more):
     found = peers(args, path, *flags, **more)
-    if ours and found:
+    if mine and found:
         best = min(found, key=found.get)
-        row(name, ours, found[best], f"best: {best}", wanted, table)
+        row(name, mine, found[best], f"best: {best}", wanted, table)
 
 
 def seed(args, table):
-    maps = ["--map", "data = data * 2", "--map", "data = data * 2", "--whole-blocks"]
+    maps = ["--map", "data = data * 2", "--map", "data = data * 2"]
     source = "range_tensor:20000x80x80x4,blocks=40"
-    ours = check(args, source, *maps)
-    row("seed job, streamed, touched", ours, limit(args, "limit_seed"), "limit_seed", 0.7, table)
+    mine = ours(args, source, *maps)
+    row("seed job, streamed, touched", mine, limit(args, "limit_seed"), "limit_seed", 0.7, table)
     ray = last_json([sys.executable, HERE / "peers/ray_seed.py", "--passes", args.passes])
-    row("seed job, streamed, touched", ours, ray and ray["median_s"], "Ray streaming", 8, table)
+    row("seed job, streamed, touched", mine, ray and ray["median_s"], "Ray streaming", 8, table)
 
 
 def emb(args, table):
     path = args.data / "emb_none.parquet"
-    ours = check(args, path, "--batch-rows", 256)
-    against_best(args, "list<float>[512] to [256, 512]", path, ours, 6, table, "--shape", "tensor", "--batch-rows", 256,
+    mine = ours(args, path, "--batch-rows", 256)
+    against_best(args, "list<float>[512] to [256, 512]", path, mine, 6, table, "--shape", "tensor", "--batch-rows", 256,
                  names=["pyarrow_iter", "pyarrow_table", "duckdb", "daft"])
 
 
 def u8(args, table):
     path = args.data / "u8_list.parquet"
-    ours = check(args, path, "--batch-rows", 256)
-    against_best(args, "list<uint8>[25600] to [256, 25600]", path, ours, 10, table, "--shape", "tensor", "--batch-rows", 256,
+    mine = ours(args, path, "--batch-rows", 256)
+    against_best(args, "list<uint8>[25600] to [256, 25600]", path, mine, 10, table, "--shape", "tensor", "--batch-rows", 256,
                  names=["pyarrow_iter", "pyarrow_table", "duckdb", "daft"])
 
 
 def tabular(codec):
     def run(args, table):
         path = args.data / f"crit_{codec}.parquet"
-        ours = check(args, path, "--batch-rows", 4096)
-        against_best(args, f"28 columns, {codec}, batches of 4,096", path, ours, 2, table, "--batch-rows", 4096,
+        mine = ours(args, path, "--batch-rows", 4096)
+        against_best(args, f"28 columns, {codec}, batches of 4,096", path, mine, 2, table, "--batch-rows", 4096,
                      names=["pyarrow_table", "pyarrow_dataset", "polars", "duckdb", "daft"])
     return run
 
@@ -115,9 +115,9 @@ print(json.dumps({"median_s": statistics.median(seconds[1:])}))
 
 def numeric(args, table):
     path = args.data / "crit_snappy.parquet"
-    ours = last_json([args.ours_python, "-c", NUMERIC, path, args.passes])
+    mine = last_json([args.ours_python, "-c", NUMERIC, path, args.passes])
     names = ",".join(["label"] + [f"i{i}" for i in range(13)] + [f"f{i}" for i in range(6)])
-    against_best(args, "20 numbers as [4096, 20] float32", path, ours and ours["median_s"], 4, table, "--batch-rows", 4096,
+    against_best(args, "20 numbers as [4096, 20] float32", path, mine and mine["median_s"], 4, table, "--batch-rows", 4096,
                  "--columns", names, names=["polars"])
 
 
@@ -133,13 +133,13 @@ def start(args, table):
 def spill(args, table):
     source = "range_tensor:20000x80x80x4,blocks=40"
     with tempfile.TemporaryDirectory(dir=args.spill) as folder:
-        raw = last_json([args.build / "bench/limits/raw_write", folder, "--passes", 3])
-        ours = last_json([args.build / "headrace", "check", source, "--map", "data = data * 2", "--map", "data = data * 2",
+        raw = last_json([args.build / "bench/raw_write", folder, "--passes", 3])
+        mine = last_json([args.build / "headrace", "check", source, "--map", "data = data * 2", "--map", "data = data * 2",
                           "--whole-blocks", "--bulk", "--memory", "1GiB", "--spill", folder, "--json"])
-    if raw and ours and ours.get("spill_write_s"):
-        gib = ours["spilled_bytes"] / 2**30
-        row("spill, s a GiB", ours["spill_write_s"] / gib, raw["median_s"] / (raw["mib"] / 1024), "raw_write", 0.8, table)
-        print(f"  peak {ours['peak_rss_bytes'] / 2**20:.0f} MiB of 1,024 + 64", flush=True)
+    if raw and mine and mine.get("spill_write_s"):
+        gib = mine["spilled_bytes"] / 2**30
+        row("spill, s a GiB", mine["spill_write_s"] / gib, raw["median_s"] / (raw["mib"] / 1024), "raw_write", 0.8, table)
+        print(f"  peak {mine['peak_rss_bytes'] / 2**20:.0f} MiB of 1,024 + 64", flush=True)
 
 
 WORKLOADS = {"seed": seed, "emb": emb, "u8": u8, "snappy": tabular("snappy"), "zstd": tabular("zstd"), "numeric": numeric,
