@@ -487,7 +487,7 @@ hr_status hr__batcher_open(const hr_read_config *read, const hr_batch_config *co
                            .window_slots = config->window_slots,
                            .window_bytes = config->window_bytes,
                            .busy = config->busy};
-    hr_sink reads = {.put = put, .ended = read_ended, .self = b};
+    hr_piece_sink reads = {.put = put, .ended = read_ended, .self = b};
     *out = b; // the sink may be called before this returns
     HR_GO(hr__flow_open(config->runtime, &ops, b, &flow, &b->flow, err));
     HR_GO(hr__read_open(read, &reads, &b->read, err));

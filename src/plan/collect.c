@@ -73,7 +73,7 @@ hr_status hr__collector_open(const hr_dataset *dataset, hr_place place, int64_t 
         .level = 5,
         .stats = dataset->stats,
     };
-    hr_sink sink = {.put = put, .ended = ended, .self = c};
+    hr_piece_sink sink = {.put = put, .ended = ended, .self = c};
     HR_GO(hr__read_open(&read, &sink, &c->read, err));
     *out = c;
     return HR_OK;

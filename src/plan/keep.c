@@ -75,7 +75,7 @@ static hr_status run(const hr_dataset *dataset, keeper *k, hr_error *err)
         .level = 15,
         .stats = dataset->stats,
     };
-    hr_sink sink = {.put = put, .ended = ended, .self = k};
+    hr_piece_sink sink = {.put = put, .ended = ended, .self = k};
     HR_GO(hr__read_open(&config, &sink, &read, err));
     (void)hr__read_wait(read, UINT64_MAX);
     hr__mutex_lock(&k->mutex);

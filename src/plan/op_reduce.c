@@ -54,11 +54,11 @@ hr_status hr__dataset_reduce(const hr_dataset *dataset, const char *const *colum
         .level = 15,
         .stats = narrow->stats,
     };
-    hr_sink sink = {.step = step,
-                    .put_state = fold,
-                    .state_bytes = reduce->state_bytes,
-                    .ended = ended,
-                    .self = &r};
+    hr_piece_sink sink = {.step = step,
+                          .put_state = fold,
+                          .state_bytes = reduce->state_bytes,
+                          .ended = ended,
+                          .self = &r};
     HR_GO(hr__read_open(&config, &sink, &read, err));
     (void)hr__read_wait(read, UINT64_MAX);
     hr__mutex_lock(&r.mutex);

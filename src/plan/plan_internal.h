@@ -315,7 +315,7 @@ typedef struct hr_piece {
     bool skipped;   // rows (a whole unit, or whole batches) that were passed over without reading
 } hr_piece;
 
-typedef struct hr_sink {
+typedef struct hr_piece_sink {
     // In order, one thread at a time. HR_OK takes the piece's reference; HR_AGAIN: no room; HR_END: nobody wants more.
     hr_status (*put)(void *self, hr_piece *piece, hr_error *err);
     void (*ended)(void *self, hr_status status, const hr_error *err);
@@ -324,7 +324,7 @@ typedef struct hr_sink {
     size_t state_bytes;
     hr_status (*put_state)(void *self, void *state, hr_error *err);
     void *self;
-} hr_sink;
+} hr_piece_sink;
 
 typedef struct hr_read_config {
     hr_pipe *pipe; // borrowed
@@ -345,7 +345,7 @@ typedef struct hr_read_config {
 } hr_read_config;
 
 typedef struct hr_read_flow hr_read_flow;
-HR_USE_RESULT hr_status hr__read_open(const hr_read_config *config, const hr_sink *sink,
+HR_USE_RESULT hr_status hr__read_open(const hr_read_config *config, const hr_piece_sink *sink,
                                       hr_read_flow **out, hr_error *err);
 void hr__read_kick(hr_read_flow *read); // the sink has room again
 void hr__read_close(hr_read_flow **read);
@@ -377,7 +377,7 @@ typedef struct hr_out {  // one batch
     int64_t dropped_rows; // epoch_end: by drop_last
 } hr_out;
 typedef struct hr_out_sink {
-    hr_status (*put)(void *self, const hr_out *out, hr_error *err); // as hr_sink.put
+    hr_status (*put)(void *self, const hr_out *out, hr_error *err); // as hr_piece_sink.put
     bool (*wanted)(void *self, int64_t batch,
                    uint32_t epoch); // false: need not be laid out; may be NULL
     void (*ended)(void *self, hr_status status, const hr_error *err);

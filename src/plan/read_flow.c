@@ -17,7 +17,7 @@ typedef struct cursor {
 
 struct hr_read_flow {
     hr_read_config config;
-    hr_sink sink;
+    hr_piece_sink sink;
     hr_flow *flow;
     bool exact;
     // the taker's
@@ -286,7 +286,7 @@ static void ended(void *self, hr_status status, const hr_error *err)
 
 // --- life ---
 
-hr_status hr__read_open(const hr_read_config *config, const hr_sink *sink, hr_read_flow **out,
+hr_status hr__read_open(const hr_read_config *config, const hr_piece_sink *sink, hr_read_flow **out,
                         hr_error *err)
 {
     static const hr_flow_ops ops = {sizeof(read_item), take, work, give, drop, ended};
