@@ -28,6 +28,8 @@ hr_runtime *hr__runtime_ref(
     hr_runtime *runtime); // what is made from a runtime keeps it; the last one out frees it
 void hr__runtime_unref(hr_runtime **runtime);
 bool hr__runtime_interrupted(const hr_runtime *runtime);
+// So much of the arena is for the oldest items of flows at least. It only grows, to three quarters of the arena.
+void hr__runtime_reserve(hr_runtime *runtime, uint64_t bytes);
 // The service thread and its socket: started at first need (also by opening, when the folder can be had).
 HR_USE_RESULT hr_status hr__runtime_service(hr_runtime *runtime, hr_service **out, hr_error *err);
 // Who gets messages of peers that carry this tag (hr__service_pair); the tag must outlive the peer.

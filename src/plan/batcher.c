@@ -30,6 +30,7 @@ struct hr_batcher {
     uint64_t queue_bytes;   // guards: mutex
     bool put_blocked;       // guards: mutex. The read flow was told HR_AGAIN
     bool read_over;         // guards: mutex
+    bool reading;           // guards: mutex. `read` is set
     hr_status read_status;  // guards: mutex
     hr_error read_error;
     // the taker's
@@ -38,6 +39,9 @@ struct hr_batcher {
     int64_t carry_rows, carry_bytes;
     int64_t batch, rows_before; // of this epoch
     _Atomic int64_t dropped_rows;
+    // The next piece may use the reserve only when no batch could be made without it: room for what can be made goes first.
+    _Atomic bool lacking;    // the taker needs more rows
+    _Atomic int32_t gathers; // taken and not laid out yet
 };
 
 typedef enum item_kind { ITEM_VIEWS, ITEM_GATHER, ITEM_EPOCH_END } item_kind;
@@ -58,7 +62,7 @@ typedef struct batch_item {
     int64_t row_bytes;
     gather_source *sources;
     int32_t source_count;
-    int64_t dropped_rows;
+    bool counted; // in gathers
 } batch_item;
 
 // --- from the read flow ---
@@ -94,6 +98,30 @@ static void read_ended(void *self, hr_status status, const hr_error *err)
     b->read_error = *err;
     hr__mutex_unlock(&b->mutex);
     hr__flow_kick(b->flow);
+}
+
+static bool hungry(void *self)
+{
+    hr_batcher *b = self;
+    return atomic_load(&b->lacking) && atomic_load(&b->gathers) == 0;
+}
+
+static void tell_hungry(hr_batcher *b)
+{
+    hr__mutex_lock(&b->mutex);
+    bool reading = b->reading;
+    hr__mutex_unlock(&b->mutex);
+    if (reading && hungry(b))
+        hr__read_kick(b->read);
+}
+
+static void gather_done(hr_batcher *b, batch_item *it)
+{
+    if (!it->counted)
+        return;
+    it->counted = false;
+    if (atomic_fetch_sub(&b->gathers, 1) == 1)
+        tell_hungry(b);
 }
 
 // --- taking ---
@@ -244,7 +272,9 @@ static hr_status take_gather(hr_batcher *b, batch_item *it, int64_t need, hr_err
                        .row_index = b->rows_before,
                        .rows = need,
                        .each = need,
-                       .sources = sources};
+                       .sources = sources,
+                       .counted = true};
+    atomic_fetch_add(&b->gathers, 1);
     for (int64_t left = need; left > 0;) {
         waiting *w = &b->carry.items[b->carry_at];
         int64_t n = HR_MIN(left, w->piece.rows);
@@ -259,6 +289,7 @@ static hr_status take_gather(hr_batcher *b, batch_item *it, int64_t need, hr_err
     }
     it->row_bytes = bytes / need;
     b->batch++;
+    hr__runtime_reserve(b->config.runtime, (uint64_t)bytes / 4 * 9); // its pieces and itself
     return HR_OK;
 }
 
@@ -291,21 +322,22 @@ static void drop_rest(hr_batcher *b)
         consume(b, b->carry.items[b->carry_at].piece.rows);
 }
 
-// What is carried and the batch made of it must be in the arena together.
+// What is carried and the batch made of it must be in the arena together, where an extent may be an eighth larger.
 static hr_status check_fits(const hr_batcher *b, int64_t need, hr_error *err)
 {
-    uint64_t arena = hr__runtime_arena_bytes(b->config.runtime);
+    double arena = (double)hr__runtime_arena_bytes(b->config.runtime);
+    double carried = (double)b->carry_bytes, row = carried / (double)HR_MAX(b->carry_rows, 1);
     char size[32], budget[32], text[64] = "";
-    if ((uint64_t)b->carry_bytes <= arena / 2)
+    if ((carried + row * (double)HR_MIN(need, b->carry_rows)) * 9 / 8 <= arena)
         return HR_OK;
-    double all = (double)b->carry_bytes / (double)b->carry_rows * (double)need;
+    double all = row * (double)need;
     if (b->config.batch_rows)
         (void)snprintf(text, sizeof text, " (batch_rows)");
     return HR_FAIL(
         err, HR_LIMIT,
         "%lld rows in one piece%s take about %s: it needs a memory budget of at least %s",
         (long long)need, text, hr__format_bytes((uint64_t)HR_MIN(all, 1e18), size),
-        hr__format_bytes((uint64_t)HR_MIN(all * 8 / 3, 1e18), budget));
+        hr__format_bytes((uint64_t)HR_MIN(all * 4, 1e18), budget));
 }
 
 static hr_status no_more(hr_batcher *b, hr_error *err)
@@ -341,7 +373,10 @@ static hr_status take(void *self, void *item, uint64_t *weight_bytes, hr_error *
         if (!some || b->carry_rows < need) {
             if (!front_end) {
                 HR_TRY(check_fits(b, need, err));
-                return no_more(b, err);
+                hr_status status = no_more(b, err);
+                if (status == HR_AGAIN && !atomic_exchange(&b->lacking, true))
+                    tell_hungry(b);
+                return status;
             }
             if (!some) {
                 take_end(b, it);
@@ -354,10 +389,12 @@ static hr_status take(void *self, void *item, uint64_t *weight_bytes, hr_error *
             need = b->carry_rows;
         }
         const waiting *w = &b->carry.items[b->carry_at];
+        atomic_store(&b->lacking, false);
         if (w->piece.rows >= need && !w->order) {
             take_views(b, it, need);
             return HR_OK;
         }
+        HR_TRY(check_fits(b, need, err));
         HR_TRY(take_gather(b, it, need, err));
         *weight_bytes = (uint64_t)(it->row_bytes * it->rows);
         return HR_OK;
@@ -394,13 +431,16 @@ static hr_status work(void *self, void *item, bool oldest, hr_error *err)
     hr_result result;
     hr_status status;
     if (it->kind != ITEM_GATHER || it->object ||
-        (b->sink.wanted && !b->sink.wanted(b->sink.self, it->batch, it->epoch)))
+        (b->sink.wanted && !b->sink.wanted(b->sink.self, it->batch, it->epoch))) {
+        gather_done(b, it);
         return HR_OK;
+    }
     HR_TRY(hr__alloc_zero((size_t)HR_MAX(it->source_count, 1), sizeof *pieces, &pieces, err));
     hr_target target = {b->config.runtime, HR_PLACE_ARENA, oldest};
     HR_GO(open_sources(b, it, pieces, err));
     HR_GO(hr__gather(b->config.schema, pieces, it->source_count, &target, &result, err));
     it->object = result.object;
+    gather_done(b, it);
 out:
     for (int32_t i = 0; i < it->source_count; i++) {
         hr_block *block = (hr_block *)(uintptr_t)pieces[i].block;
@@ -453,6 +493,7 @@ static void drop(void *self, void *item)
     hr_batcher *b = self;
     batch_item *it = item;
     hr_store *store = hr__runtime_store(b->config.runtime);
+    gather_done(b, it);
     if (it->object)
         hr__store_unref(store, it->object);
     for (int32_t i = 0; i < it->source_count; i++) {
@@ -487,10 +528,14 @@ hr_status hr__batcher_open(const hr_read_config *read, const hr_batch_config *co
                            .window_slots = config->window_slots,
                            .window_bytes = config->window_bytes,
                            .busy = config->busy};
-    hr_piece_sink reads = {.put = put, .ended = read_ended, .self = b};
+    hr_piece_sink reads = {.put = put, .ended = read_ended, .hungry = hungry, .self = b};
     *out = b; // the sink may be called before this returns
     HR_GO(hr__flow_open(config->runtime, &ops, b, &flow, &b->flow, err));
     HR_GO(hr__read_open(read, &reads, &b->read, err));
+    hr__mutex_lock(&b->mutex);
+    b->reading = true;
+    hr__mutex_unlock(&b->mutex);
+    hr__read_kick(b->read); // it may have been refused before it was known to be needed
     return HR_OK;
 out:
     *out = NULL;
@@ -515,6 +560,9 @@ void hr__batcher_close(hr_batcher **batcher)
     if (!b)
         return;
     // Either flow kicks the other, so both stand still before one of them is freed.
+    hr__mutex_lock(&b->mutex);
+    b->reading = false; // what is dropped from here on tells nobody
+    hr__mutex_unlock(&b->mutex);
     if (b->flow)
         hr__flow_stop(b->flow);
     hr__read_close(&b->read);

@@ -206,6 +206,7 @@ HR_USE_RESULT hr_status hr__units_next(hr_units *units, hr_unit *out,
 void hr__units_close(hr_units **units);
 // Bytes of a typical unit, from what is known without reading more; 0: nothing is.
 int64_t hr__pipe_unit_bytes(const hr_pipe *pipe);
+int64_t hr__pipe_row_bytes(const hr_pipe *pipe); // of a typical row, from the same
 // How many there are; opens all footers.
 HR_USE_RESULT hr_status hr__pipe_count_units(hr_pipe *pipe, int64_t *count_out, int64_t *bytes_out,
                                              hr_error *err);
@@ -321,6 +322,8 @@ typedef struct hr_piece_sink {
     void (*ended)(void *self, hr_status status, const hr_error *err);
     // Parallel, before put, when set: makes `state` from the block, which is dropped then (reductions).
     hr_status (*step)(void *self, const hr_block *block, void *state, hr_error *err);
+    // Whether the sink lacks the next piece, so that it may take from the reserve; NULL: always.
+    bool (*hungry)(void *self);
     size_t state_bytes;
     hr_status (*put_state)(void *self, void *state, hr_error *err);
     void *self;

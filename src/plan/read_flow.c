@@ -216,7 +216,8 @@ static hr_status work(void *self, void *item, bool oldest, hr_error *err)
     read_item *it = item;
     if (it->epoch_end || it->skipped_rows)
         return HR_OK;
-    HR_TRY(hr__task_run(&it->task, oldest, err));
+    bool urgent = oldest && (!r->sink.hungry || r->sink.hungry(r->sink.self));
+    HR_TRY(hr__task_run(&it->task, urgent, err));
     return r->sink.step ? reduce_item(r, it, err) : HR_OK;
 }
 

@@ -51,8 +51,9 @@ struct hr_stream {
     hr_mutex mutex;
     leg *shared;
     rank_end *ranks;
-    bool closing;        // guards: mutex
-    int64_t share_bytes; // made ahead for each rank
+    bool closing;                     // guards: mutex
+    int64_t share_bytes;              // made ahead for each rank
+    int64_t batch_bytes, piece_bytes; // of a typical batch, and of what it is made of
     _Atomic int64_t rows, batches, revoked;
 };
 
@@ -390,10 +391,41 @@ static hr_status lower(hr_stream *s, const hr_dataset *dataset, hr_error *err)
     return status;
 }
 
+static void choose_prefetch(hr_stream *s)
+{
+    hr_stream_options *o = &s->options;
+    int64_t arena = (int64_t)hr__runtime_arena_bytes(s->runtime);
+    int64_t bytes = o->prefetch_bytes;
+    if (!bytes) // small, so that it stays warm, and enough to ride over a slow task of each thread
+        bytes = HR_MAX(PREFETCH_BYTES_MIN, 4 * TASK_BYTES * hr_runtime_threads(s->runtime));
+    s->share_bytes = HR_MIN(bytes, arena / 4) / o->ranks;
+}
+
+// Sizes that memory is planned by. A batch is made of pieces that are about as large together.
+static void choose_sizes(hr_stream *s)
+{
+    double batch = (double)hr__pipe_row_bytes(s->pipe) * (double)s->options.batch_rows;
+    int64_t unit = hr__pipe_unit_bytes(s->pipe);
+    s->batch_bytes = (int64_t)HR_MIN(batch, 1e15);
+    s->piece_bytes =
+        s->options.batch_rows ? HR_MIN(unit, HR_MAX(TASK_BYTES, s->batch_bytes)) : unit;
+    if (s->options.batch_rows)
+        hr__runtime_reserve(s->runtime, (uint64_t)(2 * s->batch_bytes + s->piece_bytes) / 8 * 9);
+}
+
+// What readers may keep: half of the arena, and never what the next batch needs. Beyond it they are handed copies.
+static uint64_t lease_bytes(const hr_stream *s)
+{
+    uint64_t arena = hr__runtime_arena_bytes(s->runtime);
+    uint64_t next = (uint64_t)(2 * s->batch_bytes + 2 * s->piece_bytes) / 8 * 9;
+    if (!s->options.batch_rows)
+        next = 0;
+    return HR_MIN(arena / 2, arena - HR_MIN(arena, next)) / (uint64_t)s->options.ranks;
+}
+
 static hr_status open_channels(hr_stream *s, hr_error *err)
 {
     const hr_stream_options *o = &s->options;
-    uint64_t arena = hr__runtime_arena_bytes(s->runtime);
     HR_TRY(hr__alloc_zero((size_t)o->ranks, sizeof *s->ranks, &s->ranks, err));
     for (int64_t r = 0; r < o->ranks; r++) {
         rank_end *end = &s->ranks[r];
@@ -401,8 +433,7 @@ static hr_status open_channels(hr_stream *s, hr_error *err)
         end->rank = r;
         end->state = !o->only_rank || r == o->only_rank - 1 ? RANK_SHARED : RANK_GONE;
         HR_TRY(hr__channel_open(hr__runtime_store(s->runtime), s->pipe->schema,
-                                HR_CHANNEL_SLOTS_MAX, arena / 2 / (uint64_t)o->ranks, &end->channel,
-                                err));
+                                HR_CHANNEL_SLOTS_MAX, lease_bytes(s), &end->channel, err));
         hr__channel_on_change(end->channel, channel_changed, end);
         if (end->state == RANK_GONE) {
             char text[96];
@@ -412,16 +443,6 @@ static hr_status open_channels(hr_stream *s, hr_error *err)
         }
     }
     return HR_OK;
-}
-
-static void choose_prefetch(hr_stream *s)
-{
-    hr_stream_options *o = &s->options;
-    int64_t arena = (int64_t)hr__runtime_arena_bytes(s->runtime);
-    int64_t bytes = o->prefetch_bytes;
-    if (!bytes) // small, so that it stays warm, and enough to ride over a slow task of each thread
-        bytes = HR_MAX(PREFETCH_BYTES_MIN, 4 * TASK_BYTES * hr_runtime_threads(s->runtime));
-    s->share_bytes = HR_MIN(bytes, arena / 4) / o->ranks;
 }
 
 hr_status hr_dataset_stream(const hr_dataset *dataset, const hr_stream_options *options,
@@ -442,6 +463,7 @@ hr_status hr_dataset_stream(const hr_dataset *dataset, const hr_stream_options *
     hr__mutex_init(&s->mutex);
     choose_prefetch(s);
     HR_GO(lower(s, dataset, err));
+    choose_sizes(s);
     HR_GO(open_channels(s, err));
     hr__mutex_lock(&s->mutex); // readers that change wait until the leg is known
     status = open_leg(s, o.only_rank - 1, (uint64_t)o.first_epoch, o.first_step, &s->shared, err);

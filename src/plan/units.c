@@ -356,33 +356,56 @@ void hr__units_close(hr_units **units)
 
 // --- counting ---
 
-int64_t hr__pipe_unit_bytes(const hr_pipe *pipe)
+typedef struct largest {
+    int64_t unit_bytes, row_bytes;
+} largest;
+
+static void note_unit(largest *l, int64_t rows, int64_t bytes)
 {
-    int64_t most = 0;
+    l->unit_bytes = HR_MAX(l->unit_bytes, bytes);
+    l->row_bytes = HR_MAX(l->row_bytes, bytes / HR_MAX(rows, 1));
+}
+
+static void note_units(const hr_pipe *pipe, largest *l)
+{
     const hr_node *n = pipe->branch ? pipe->branch->origin : NULL;
     for (int32_t i = 0; i < pipe->child_count; i++)
-        most = HR_MAX(most, hr__pipe_unit_bytes(pipe->children[i]));
-    if (pipe->branch && pipe->branch->inner) {
-        int64_t inner = hr__pipe_unit_bytes(pipe->branch->inner);
-        most = HR_MAX(most, inner);
-    }
+        note_units(pipe->children[i], l);
+    if (pipe->branch && pipe->branch->inner)
+        note_units(pipe->branch->inner, l);
     if (n && n->kind == HR_NODE_FILES) {
         const hr_fragment_info *infos;
         int32_t count = 0;
         if (hr__files_fragments(n->files, 0, &infos, &count, NULL) == HR_OK)
             for (int32_t f = 0; f < count; f++)
-                most = HR_MAX(most, infos[f].decoded_bytes);
+                note_unit(l, infos[f].rows, infos[f].decoded_bytes);
     } else if (n && n->kind == HR_NODE_READER) {
         for (int32_t f = 0; f < n->reader->fragment_count; f++)
-            most = HR_MAX(most, n->reader->fragments[f].decoded_bytes);
+            note_unit(l, n->reader->fragments[f].rows, n->reader->fragments[f].decoded_bytes);
     } else if (n && n->kind == HR_NODE_BLOCKS) {
         for (int32_t i = 0; i < n->block_count; i++)
-            most = HR_MAX(most, hr_block_bytes(n->blocks[i]));
+            note_unit(l, hr_block_rows(n->blocks[i]), hr_block_bytes(n->blocks[i]));
     } else if (n && n->kind == HR_NODE_SERIES) {
         for (size_t i = 0; i < n->kept.count; i++)
-            most = HR_MAX(most, n->kept.bytes[i]);
+            note_unit(l, n->kept.rows[i], n->kept.bytes[i]);
     }
-    return most;
+}
+
+int64_t hr__pipe_unit_bytes(const hr_pipe *pipe)
+{
+    largest l = {0, 0};
+    note_units(pipe, &l);
+    return l.unit_bytes;
+}
+
+int64_t hr__pipe_row_bytes(const hr_pipe *pipe)
+{
+    largest l = {0, 0};
+    int64_t fixed = 0;
+    note_units(pipe, &l);
+    for (int32_t i = 0; i < hr_schema_count(pipe->schema); i++) // packing may widen rows
+        fixed += hr_type_row_bytes(hr_schema_field(pipe->schema, i)->type);
+    return HR_MAX(l.row_bytes, fixed);
 }
 
 static hr_status count_leaf(const hr_branch *b, int64_t *count, int64_t *bytes, hr_error *err)
