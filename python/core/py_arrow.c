@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Arrow PyCapsule interface, both ways (arrow.apache.org/docs/format/CDataInterface/PyCapsuleInterface.html). A capsule
-// that nobody took releases what it holds.
+// The Arrow PyCapsule interface, both ways (arrow.apache.org/docs/format/CDataInterface/PyCapsuleInterface.html). A
+// capsule that nobody took releases what it holds.
 #include "py_core.h"
 
 static void schema_capsule_free(PyObject *capsule)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// headrace._core.Batch: rows with their position, or a bare block. Memory goes back to the feed when the batch and all that
-// was made of it (columns, tensors, Arrow arrays) are gone.
+// headrace._core.Batch: rows with their position, or a bare block. Memory goes back to the feed when the batch and
+// all that was made of it (columns, tensors, Arrow arrays) are gone.
 #include "py_core.h"
 
 PyObject *py_batch_wrap(py_state *state, hr_batch *batch, hr_block *block, int writable)

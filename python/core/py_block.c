@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Blocks of Python's memory: arrays enter without a copy (their buffers are held until the last reference goes, on whatever
-// thread that is), lists of strings are laid out here. A block is built as an Arrow struct array and imported.
+// Blocks of Python's memory: arrays enter without a copy (their buffers are held until the last reference goes, on
+// whatever thread that is), lists of strings are laid out here. A block is built as an Arrow struct array and imported.
 //
 // A column is a tuple:
 //   (name, type id, unit, timezone, array, valid or None, shape)   dense: shape () is a plain column, else a tensor's

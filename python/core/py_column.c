@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// headrace._core.Column: one column of a batch. As a buffer it is a read-only array where its type is dense and it has no
-// nulls; tensor() is the same with a choice about nulls and writing; values() are Python objects.
+// headrace._core.Column: one column of a batch. As a buffer it is a read-only array where its type is dense and it
+// has no nulls; tensor() is the same with a choice about nulls and writing; values() are Python objects.
 #include "py_core.h"
 #include <string.h>
 

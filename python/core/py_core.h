@@ -84,12 +84,13 @@ PyObject *py_raise(py_state *state, hr_status status, const hr_error *err);
 // --- waiting ---
 typedef hr_status (*py_job)(void *arg, hr_error *err);
 // Runs the job without the GIL. In the main thread it runs in a thread of its own while this one looks for signals:
-// when a handler raises, the runtime is interrupted, the job awaited, and -1 returned with that exception set. `runtime` may
-// be NULL (then signals wait). Returns 0 with *status_out set otherwise.
+// when a handler raises, the runtime is interrupted, the job awaited, and -1 returned with that exception set.
+// `runtime` may be NULL (then signals wait). Returns 0 with *status_out set otherwise.
 int py_wait(PyObject *runtime, py_job job, void *arg, hr_status *status_out, hr_error *err);
 
 // --- conversions ---
-// A sequence of strings as a NULL-ended array that lives in *holder (a tuple; the array is freed by PyMem_Free). None: NULL.
+// A sequence of strings as a NULL-ended array that lives in *holder (a tuple; the array is freed by PyMem_Free).
+// None: NULL.
 int py_names(PyObject *sequence, const char ***out, PyObject **holder_out);
 PyObject *py_take_text(char *text); // as str; frees text
 PyObject *py_dataset_wrap(py_state *state, hr_dataset *handle, PyObject *runtime); // takes handle

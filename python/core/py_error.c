@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Failures become exceptions in one place: headrace.Error with .status, and for each status a class that is also what Python
-// programs catch (INVALID is a ValueError, NOT_FOUND a KeyError and a FileNotFoundError, ...).
+// Failures become exceptions in one place: headrace.Error with .status, and for each status a class that is also what
+// Python programs catch (INVALID is a ValueError, NOT_FOUND a KeyError and a FileNotFoundError, ...).
 //
 // A failure of the user's own function carries the pickled exception beside its message. It is rebuilt by
-// headrace._worker.rebuild, which compares it with the message first: the details are the last ones of the whole process.
+// headrace._worker.rebuild, which compares it with the message first: the details are the last ones of the whole
+// process.
 #include "py_core.h"
 #include <string.h>
 

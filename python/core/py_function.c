@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A process of functions: receives a pickled function, calls it for each block until the runtime hangs up. The Python side
-// gives two callables: begin(payload) returns the function, which takes a Batch and returns one.
+// A process of functions: receives a pickled function, calls it for each block until the runtime hangs up. The Python
+// side gives two callables: begin(payload) returns the function, which takes a Batch and returns one.
 #include "py_core.h"
 #include <string.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The module headrace._core: multi-phase, its types made for each interpreter, its state freed with it. Sources of rows are
-// functions here; what else is a method of the type it acts on.
+// The module headrace._core: multi-phase, its types made for each interpreter, its state freed with it. Sources of
+// rows are functions here; what else is a method of the type it acts on.
 #include "py_core.h"
 
 py_state *py_module_state(PyObject *module)

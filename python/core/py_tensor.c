@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// headrace._core.Tensor: dense row-major memory, by the buffer protocol (NumPy) and by DLPack (torch, JAX). It holds the
-// batch it lies in, so it may outlive every other name for it.
+// headrace._core.Tensor: dense row-major memory, by the buffer protocol (NumPy) and by DLPack (torch, JAX). It holds
+// the batch it lies in, so it may outlive every other name for it.
 #include "py_core.h"
 #include <string.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Values of a column as Python objects: for people (show, iter_rows), and for types that no array holds. Dates, times and
-// decimals come as their integers; headrace/_convert.py gives them their names.
+// Values of a column as Python objects: for people (show, iter_rows), and for types that no array holds. Dates, times
+// and decimals come as their integers; headrace/_convert.py gives them their names.
 #include "py_core.h"
 #include <math.h>
 #include <string.h>

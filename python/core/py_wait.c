@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Calls that wait. Python runs signal handlers in the main thread, between two of its own instructions: a call that waits
-// for minutes would hold Ctrl-C back for minutes. So the main thread hands the call to a thread and looks for signals ten
-// times a second; when a handler raises, the runtime is interrupted and the call comes back soon.
+// Calls that wait. Python runs signal handlers in the main thread, between two of its own instructions: a call that
+// waits for minutes would hold Ctrl-C back for minutes. So the main thread hands the call to a thread and looks for
+// signals ten times a second; when a handler raises, the runtime is interrupted and the call comes back soon.
 #include "py_core.h"
 #include <sys/syscall.h>
 #include <unistd.h>
