@@ -227,6 +227,20 @@ static void do_take(hr_pool *pool, hr_flow *f, uint64_t index)
     unblock_head(f);
 }
 
+// The flow whose work this thread is at: what waits inside (a function in a process) asks whether to go on.
+static _Thread_local hr_flow *working_for;
+
+bool hr__flow_is_unwanted(void)
+{
+    hr_flow *f = working_for;
+    if (!f)
+        return false;
+    hr__mutex_lock(&f->runtime->pool.mutex);
+    bool unwanted = f->cancelled;
+    hr__mutex_unlock(&f->runtime->pool.mutex);
+    return unwanted;
+}
+
 static void do_work(hr_pool *pool, hr_flow *f, uint64_t index)
 {
     item *it = item_at(f, index);
@@ -238,7 +252,9 @@ static void do_work(hr_pool *pool, hr_flow *f, uint64_t index)
     wake_one(pool); // another thread may take more meanwhile
     hr__mutex_unlock(&pool->mutex);
     hr_busy_mark mark = hr__busy_enter(f->config.busy, HR_CAUSE_DECODE);
+    working_for = f;
     hr_status status = f->ops.work(f->self, item_data(f, index), oldest, &err);
+    working_for = NULL;
     hr__busy_leave(mark);
     hr__mutex_lock(&pool->mutex);
     f->running--;

@@ -250,6 +250,16 @@ static void supervise(void *arg)
             end_process(udf, &udf->slots[i], true);
 }
 
+// Whether a call may go on waiting. Not under the mutex.
+static hr_status check_wanted(hr_udf *udf, hr_error *err)
+{
+    HR_TRY(hr__runtime_check(udf->runtime, err));
+    if (hr__flow_is_unwanted())
+        return HR_FAIL(err, HR_CANCELLED, "nobody wants the result of function '%s' any more",
+                       udf->name);
+    return HR_OK;
+}
+
 static hr_status check_open(hr_udf *udf, hr_error *err)
 {
     if (udf->closing)
@@ -288,6 +298,13 @@ static hr_status acquire(hr_udf *udf, slot **out, hr_error *err)
             }
         }
         (void)hr__cond_wait_ns(&udf->changed, &udf->mutex, SLICE_NS);
+        if (mine)
+            continue;
+        hr__mutex_unlock(&udf->mutex);
+        status = check_wanted(udf, err);
+        hr__mutex_lock(&udf->mutex);
+        if (status)
+            break;
     }
     hr__mutex_unlock(&udf->mutex);
     if (status == HR_OK)
@@ -324,7 +341,7 @@ static hr_status await(hr_udf *udf, slot *s, hr_udf_message *message, char *text
             return status;
         if (ready[1])
             return HR_FAIL(err, HR_CANCELLED, "function '%s' was closed", udf->name);
-        HR_TRY(hr__runtime_check(udf->runtime, err));
+        HR_TRY(check_wanted(udf, err));
     }
 }
 
