@@ -122,7 +122,7 @@ def assert_same(table, path, **options):
         assert got[name].to_pylist() == table[name].to_pylist(), name
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 @given(kinds=st.lists(st.sampled_from(sorted(TYPES)), min_size=1, max_size=4), rows=st.integers(0, 700),
        nulls=st.sampled_from([0.0, 0.01, 0.5, 1.0]), distinct=st.sampled_from([1, 3, 1000]),
        codec=st.sampled_from(['none', 'snappy', 'gzip', 'zstd', 'lz4', 'brotli']), dictionary=st.booleans(),
@@ -148,7 +148,7 @@ def test_parquet_of_pyarrow(tmp_path_factory, kinds, rows, nulls, distinct, code
     assert_same(table, path, verify_checksums=bool(seed % 2))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(kinds=st.lists(st.sampled_from(['bool', 'i8', 'i32', 'i64', 'u16', 'f32', 'f64', 'str', 'bin', 'date', 'ts_us', 'list']),
                       min_size=1, max_size=4), rows=st.integers(1, 500), nulls=st.sampled_from([0.0, 0.3]),
        codec=st.sampled_from(['uncompressed', 'snappy', 'zstd', 'lz4', 'gzip']), group=st.sampled_from([50, 10_000]),
@@ -161,7 +161,7 @@ def test_parquet_of_polars(tmp_path_factory, kinds, rows, nulls, codec, group, s
     assert_same(table, path)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(kinds=st.lists(st.sampled_from(['bool', 'i8', 'i32', 'i64', 'u64', 'f32', 'f64', 'str', 'date', 'ts_us', 'dec', 'list']),
                       min_size=1, max_size=4), rows=st.integers(1, 500), nulls=st.sampled_from([0.0, 0.3]),
        codec=st.sampled_from(['uncompressed', 'snappy', 'zstd', 'lz4', 'gzip']), seed=st.integers(0, 10**6))
