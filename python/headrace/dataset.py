@@ -226,7 +226,8 @@ class Dataset:
     def to_arrow(self):
         """Everything as a pyarrow Table."""
         import pyarrow as pa
-        return pa.table(self)
+        with self._handle.feed(**_stream_options(None, False, None, None, 0, 0)) as feed:  # errors stay ours
+            return pa.Table.from_batches((pa.record_batch(b) for b in feed), pa.schema(feed.schema))
 
     def to_pandas(self, limit=None):
         """Everything as a DataFrame; tensor columns become object columns of arrays."""

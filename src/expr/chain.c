@@ -35,7 +35,7 @@ static hr_status must_find(const hr_chain *c, const char *name, int32_t *out, hr
         memcpy(names + at + (i ? 2 : 0), c->outputs.items[i].name, bytes + 1);
         at += bytes + (i ? 2 : 0);
     }
-    return HR_FAIL(err, HR_INVALID, "there is no column '%.200s'; there are: %s",
+    return HR_FAIL(err, HR_NOT_FOUND, "there is no column '%.200s'; there are: %s",
                    name ? name : "(NULL)", names);
 }
 

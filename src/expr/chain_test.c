@@ -142,9 +142,9 @@ static void chain__refuses_with_names(void **state)
     refuses(chain, "filter a", HR_INVALID, "must be bool");
     refuses(chain, "filter t > 1", HR_INVALID, "one for each row");
     assert_int_equal(hr__chain_select(chain, twice, 2, &err), HR_INVALID);
-    assert_int_equal(hr__chain_select(chain, none, 1, &err), HR_INVALID);
+    assert_int_equal(hr__chain_select(chain, none, 1, &err), HR_NOT_FOUND);
     assert_non_null(strstr(err.message, "there are: a, b, c, s"));
-    assert_int_equal(hr__chain_rename(chain, "a", "b", &err), HR_INVALID);
+    assert_int_equal(hr__chain_rename(chain, "a", "b", &err), HR_NOT_FOUND);
     assert_true(hr__chain_is_identity(chain));
     hr__chain_close(&chain);
 }

@@ -68,6 +68,19 @@ static void name_unsupported(hr_node *node, const char *const *columns, hr_error
     hr__files_release(node->files, 0);
 }
 
+// A file of nested columns alone would be rows without columns.
+static hr_status check_readable(hr_files *files, hr_error *err)
+{
+    hr_reader *reader = NULL;
+    hr_status status = HR_OK;
+    HR_TRY(hr__files_acquire(files, 0, &reader, err));
+    if (reader->unsupported_count > 0 && hr_schema_count(reader->schema) == 0)
+        status = HR_FAIL(err, HR_UNSUPPORTED, "%s: %s, and no column that can be read",
+                         hr__files_path(files, 0), reader->unsupported[0]);
+    hr__files_release(files, 0);
+    return status;
+}
+
 hr_status hr_read_parquet(hr_runtime *runtime, const char *path, const hr_read_options *options,
                           hr_dataset **out, hr_error *err)
 {
@@ -79,8 +92,12 @@ hr_status hr_read_parquet(hr_runtime *runtime, const char *path, const hr_read_o
     HR_TRY(node_of_files(runtime, path, &o, &node, err));
     HR_TRY(hr__dataset_make(runtime, node, NULL, "read", &all, err));
     if (!o.columns) {
-        *out = all;
-        return HR_OK;
+        hr_status readable = check_readable(node->files, err);
+        if (readable != HR_OK)
+            hr_dataset_unref(&all);
+        else
+            *out = all;
+        return readable;
     }
     hr_status status = hr_dataset_select(all, o.columns, out, err);
     if (status == HR_NOT_FOUND) {
