@@ -245,6 +245,8 @@ typedef struct hr_task {
     hr_unit_run *unit;   // a reference
     int64_t first, rows; // in the unit's fragment
     hr_place place;
+    const _Atomic bool
+        *stop; // nobody wants the result any more: looked at between calls of functions
     // kept while there is no room in the arena
     struct hr_read_state *read;
     hr_block *pending;     // what functions made

@@ -6,6 +6,7 @@
 // and at multiples of a function's batch_rows counted from the fragment's start when there is a function (so that it
 // gets the same input batches in every run).
 #include "plan/plan_internal.h"
+#include <stdatomic.h>
 #include <string.h>
 
 #define ROW_BLOCK 64 // tasks begin at whole words of a validity bitmap, when nothing else decides
@@ -31,6 +32,7 @@ struct hr_read_flow {
     int64_t at, unit_index, epoch_rows;
     HR_VEC(cursor) cursors;
     hr_hints hints;
+    _Atomic bool stopping;
     // the giver's
     uint64_t row_index;
 };
@@ -182,8 +184,11 @@ static hr_status take(void *self, void *item, uint64_t *weight_bytes, hr_error *
     hr_unit_run *run = r->current;
     int64_t n = cut_rows(r);
     *it = (read_item){.epoch = r->epoch, .unit_index = r->unit_index};
-    it->task = (hr_task){
-        .unit = hr__unit_run_ref(run), .first = r->at, .rows = n, .place = r->config.place};
+    it->task = (hr_task){.unit = hr__unit_run_ref(run),
+                         .first = r->at,
+                         .rows = n,
+                         .place = r->config.place,
+                         .stop = &r->stopping};
     *weight_bytes = (uint64_t)(n * row_bytes(&run->unit));
     if (r->epoch == r->config.first_epoch && r->epoch_rows + n <= r->config.skip_rows) {
         it->skipped_rows = n;
@@ -333,6 +338,7 @@ void hr__read_close(hr_read_flow **read)
     *read = NULL;
     if (!r)
         return;
+    atomic_store(&r->stopping, true);
     hr__flow_stop(r->flow);
     hr__units_close(&r->units); // inner runs kick the flow until they are closed
     hr__flow_close(&r->flow);

@@ -110,6 +110,13 @@ static hr_status check_schema(const hr_stage *stage, const hr_block *result, hr_
         hr__schema_print(expected, b, sizeof b));
 }
 
+static hr_status check_wanted(const hr_task *t, hr_error *err)
+{
+    if (atomic_load(t->stop))
+        return HR_FAIL(err, HR_CANCELLED, "closed");
+    return hr__runtime_check(t->unit->runtime, err);
+}
+
 // The function over the block in calls of its batch_rows.
 static hr_status run_function(const hr_task *t, const hr_stage *stage, const hr_block *in,
                               hr_block **out, hr_error *err)
@@ -121,6 +128,7 @@ static hr_status run_function(const hr_task *t, const hr_stage *stage, const hr_
     int64_t at = 0;
     for (; at < hr_block_rows(in); at += step) {
         hr_block *result = NULL;
+        HR_GO(check_wanted(t, err));
         HR_GO(hr_block_slice(in, at, HR_MIN(step, hr_block_rows(in) - at), &part, err));
         hr_busy_mark mark = hr__busy_switch(HR_CAUSE_FUNCTION);
         status = hr__function_call(stage->node, part, &result, err);
@@ -144,7 +152,7 @@ static hr_status run_function(const hr_task *t, const hr_stage *stage, const hr_
         HR_GO(hr__block_concat(results.items, results.count, schema, out, err));
     }
 out:
-    if (status < 0)
+    if (status < 0 && status != HR_CANCELLED)
         hr__error_context(err, "%s, rows %lld to %lld of block %lld", stage->node->name,
                           (long long)(t->first + at),
                           (long long)(t->first + HR_MIN(at + step, hr_block_rows(in)) - 1),

@@ -263,6 +263,33 @@ static void function__is_released_when_a_stream_is_left_in_the_middle(void **sta
     hr_runtime_close(&rt);
 }
 
+static hr_status slow(void *context, const hr_block *in, hr_block **out, hr_error *err)
+{
+    sleep_ms(20);
+    *out = hr_block_ref(in);
+    return HR_OK;
+}
+
+static void function__that_is_slow_does_not_hold_up_a_close(void **state)
+{
+    hr_runtime *rt = runtime_of(2, 64 * MIB);
+    hr_dataset *d = NULL, *f = NULL;
+    hr_function_options o = HR_FUNCTION_OPTIONS_INIT;
+    hr_stream *s = NULL;
+    hr_error err = HR_ERROR_INIT;
+    double began = seconds_now();
+    o.batch_rows = 10;
+    ok(hr_range(rt, 200000, 10, &d, &err)); // 2,000 calls a block
+    ok(hr_dataset_map_blocks(d, slow, NULL, &o, &f, &err));
+    ok(hr_dataset_stream(f, NULL, &s, &err));
+    sleep_ms(30);
+    hr_stream_close(&s);
+    assert_true(seconds_now() - began < 10);
+    hr_dataset_unref(&f);
+    hr_dataset_unref(&d);
+    hr_runtime_close(&rt);
+}
+
 static void function__of_a_failed_call_stays_the_callers(void **state)
 {
     hr_runtime *rt = runtime_of(1, 64 * MIB);
@@ -287,6 +314,7 @@ int main(void)
         cmocka_unit_test(function__schema_is_learned_once_and_without_the_pool_waiting_for_itself),
         cmocka_unit_test(function__is_called_once_for_each_row_however_short_memory_is),
         cmocka_unit_test(function__is_released_when_a_stream_is_left_in_the_middle),
+        cmocka_unit_test(function__that_is_slow_does_not_hold_up_a_close),
         cmocka_unit_test(function__of_a_failed_call_stays_the_callers),
     };
     return cmocka_run_group_tests_name("function", tests, NULL, NULL);
