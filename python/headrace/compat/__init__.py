@@ -13,7 +13,11 @@ import types
 from . import names
 
 
-class MissingName(ImportError):
+class MissingModule(ImportError):
+    """A module of Ray (or a name imported from one) that headrace.compat does not provide."""
+
+
+class MissingName(AttributeError):
     """A name of Ray that headrace.compat does not provide."""
 
 
@@ -21,13 +25,15 @@ class _Module(types.ModuleType):
     """A module of the table: what it has is looked up when asked for."""
 
     def __getattr__(self, name):
-        if name.startswith('__'):
+        if name.startswith('__') and name != '__version__':
             raise AttributeError(name)
         found = names.lookup(self.__name__, name)
         if found is None:
             raise MissingName(names.missing(f'{self.__name__}.{name}'))
-        setattr(self, name, found)
         return found
+
+    def __reduce__(self):
+        return imported, (self.__name__,)
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -37,7 +43,7 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         if fullname != 'ray' and not fullname.startswith('ray.'):
             return None
         if not names.is_module(fullname):
-            raise MissingName(names.missing(fullname), name=fullname)
+            raise MissingModule(names.missing(fullname), name=fullname)
         return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
 
     def create_module(self, spec):
@@ -55,15 +61,30 @@ def install():
         sys.meta_path.insert(0, _Finder())
 
 
+def imported(name):
+    """A module of the table in another process, where a pickled function names it."""
+    import importlib
+    install()
+    return importlib.import_module(name)
+
+
 def run(argv):
-    """Runs a script as __main__."""
+    """Runs a script, or with -m the ingest check of either era, as __main__."""
+    import os
     import runpy
-    if not argv or argv[0] in ('-h', '--help'):
-        print('usage: python -m headrace.compat SCRIPT.py [ARGUMENTS]', file=sys.stderr)
+    if not argv or argv[0] in ('-h', '--help') or argv == ['-m']:
+        print('usage: python -m headrace.compat SCRIPT.py [ARGUMENTS]\n'
+              '       python -m headrace.compat -m ray.air.util.check_ingest [-e EPOCHS] [-b PREFETCH_BLOCKS]', file=sys.stderr)
         return 2
     install()
+    if argv[0] == '-m':
+        names.entered(argv[1])
+        if not argv[1].endswith('.check_ingest') or not names.is_module(argv[1]):
+            raise MissingModule(names.missing(argv[1]), name=argv[1])
+        from . import check
+        return check.main(argv[2:], seed=argv[1].startswith('ray.ml.'))
     sys.argv = list(argv)
-    import os
-    sys.path.insert(0, os.path.dirname(os.path.abspath(argv[0])))
+    sys.path[0] = os.path.dirname(os.path.abspath(argv[0]))
+    names.enter_script(argv[0])
     runpy.run_path(argv[0], run_name='__main__')
     return 0

@@ -5,9 +5,9 @@ of the time (CPUs, file systems, metadata providers) is accepted and has nothing
 import headrace as hr
 from headrace import train as _train
 from headrace.dataset import Dataset as _Dataset
-from headrace.preprocessors import (BatchMapper, Chain, Preprocessor, PreprocessorNotFittedException,  # noqa: F401
-                                    StandardScaler)
-from headrace.train import ScalingConfig, get_dataset_shard, world_rank, world_size  # noqa: F401
+from headrace import preprocessors as _preprocessors
+from headrace.preprocessors import BatchMapper, Chain, Preprocessor, PreprocessorNotFittedException  # noqa: F401
+from headrace.train import world_rank, world_size  # noqa: F401
 
 _COLUMNS = {'seed': 'value', 'air': '__value__', None: 'data'}
 _INDEX_BYTES = 128  # what pandas counted for the index of a block
@@ -15,17 +15,24 @@ _era = None
 
 
 def enter(era):
-    """The first era that a script imports from is its own."""
+    """ray.ml tells its era for certain; ray.train was there in both."""
     global _era
-    _era = _era or era
+    if era == 'seed' or _era is None:
+        _era = era
+
+
+def version():
+    return {'seed': '1.13.0', 'air': '2.0.0', None: '2.0.0'}[_era]
 
 
 # --- ray ---
 
-def init(*args, num_cpus=None, object_store_memory=None, **ignored):
+def init(*args, num_cpus=None, object_store_memory=None, ignore_reinit_error=False, **ignored):
     """num_cpus reserved CPUs for tasks: ingest needs none here. object_store_memory is the memory budget."""
-    if hr._runtime._current is not None and hr._runtime._current.is_open:
-        raise RuntimeError('ray.init was called twice without ray.shutdown between')
+    if is_initialized():
+        if ignore_reinit_error:
+            return
+        raise RuntimeError('ray.init was called twice: call ray.shutdown between, or pass ignore_reinit_error=True')
     hr.init(memory_bytes=int(object_store_memory or 0))
 
 
@@ -43,6 +50,11 @@ def identity(value):
 
 def memory_summary(address=None, stats_only=False, **ignored):
     return hr.memory_summary(stats_only=stats_only)
+
+
+def _missing(name):
+    from . import MissingName, names
+    return AttributeError(name) if name.rpartition('.')[2].startswith('_') else MissingName(names.missing(name))
 
 
 # --- ray.data ---
@@ -66,11 +78,14 @@ class Dataset(_Dataset):
     def repartition(self, num_blocks, *, shuffle=False):
         return super().repartition(num_blocks)
 
+    def randomize_block_order(self, *, seed=None):
+        return super().randomize_block_order(seed=seed or 0)
+
+    def to_pandas(self, limit=100_000):
+        return super().to_pandas(limit)
+
     def __getattr__(self, name):
-        if name.startswith('_'):
-            raise AttributeError(name)
-        from . import MissingName, names
-        raise MissingName(names.missing(f'ray.data.Dataset.{name}'))
+        raise _missing(f'ray.data.Dataset.{name}')
 
 
 def _of(dataset):
@@ -118,7 +133,24 @@ def _blocks(parallelism):
     return 0 if parallelism is None or parallelism < 0 else parallelism
 
 
+class StandardScaler(_preprocessors.StandardScaler):
+    def __init__(self, columns, ddof=0):
+        if ddof != 0:
+            raise ValueError(f'StandardScaler(ddof={ddof}): headrace divides by the number of rows (ddof 0)')
+        super().__init__(columns)
+
+
 # --- trainers ---
+
+class ScalingConfig(_train.ScalingConfig):
+    """Its share of CPUs a node is accepted: ingest never waits for one."""
+
+    def __init__(self, trainer_resources=None, num_workers=None, use_gpu=False, resources_per_worker=None,
+                 placement_strategy='PACK', _max_cpu_fraction_per_node=None):
+        super().__init__(num_workers=1 if num_workers is None else num_workers, use_gpu=use_gpu,
+                         resources_per_worker=resources_per_worker, trainer_resources=trainer_resources,
+                         placement_strategy=placement_strategy)
+
 
 class RunConfig:
     """Accepted: what it says of Tune's folders and callbacks has nothing to do here."""
@@ -135,10 +167,55 @@ def train_report(metrics=None, /, checkpoint=None, **more):
     _train.report(metrics, **more)
 
 
+class DatasetShard:
+    """A worker's part of a dataset: frames, unless another form is asked for."""
+
+    def __init__(self, shard):
+        self._shard = shard
+
+    def iter_batches(self, *, prefetch_blocks=0, batch_size=None, batch_format='native', drop_last=False):
+        form = 'pandas' if batch_format in ('native', 'default') else batch_format
+        rows = 256 if batch_size is None and _era == 'air' else batch_size
+        return self._shard.iter_batches(batch_size=rows, batch_format=form, drop_last=drop_last,
+                                        prefetch_blocks=prefetch_blocks)
+
+    def iter_torch_batches(self, *, prefetch_blocks=0, batch_size=256, drop_last=False):
+        return self._shard.iter_torch_batches(batch_size=batch_size, drop_last=drop_last, prefetch_blocks=prefetch_blocks)
+
+    def stats(self):
+        return self._shard.stats()
+
+    def __getattr__(self, name):
+        raise _missing(f'ray.data.Dataset.{name}')
+
+
+def get_dataset_shard(dataset_name=None):
+    return DatasetShard(_train.get_dataset_shard(dataset_name or 'train'))
+
+
+class _Carried:
+    """A training loop on its way to a worker, where `import ray` must mean the same before the loop is unpickled."""
+
+    def __init__(self, loop):
+        self.loop = loop
+
+    def __reduce__(self):
+        from headrace import _function
+        return _arrived, (_function.pickled(self.loop, 'the training loop'), _era)
+
+
+def _arrived(pickled, era):
+    import pickle
+    from . import install
+    install()
+    enter(era)
+    return pickle.loads(pickled)
+
+
 class DataParallelTrainer(_train.Trainer):
     def __init__(self, train_loop_per_worker, *, train_loop_config=None, scaling_config=None, datasets=None,
                  preprocessor=None, run_config=None, **ignored):
-        super().__init__(train_loop_per_worker, train_loop_config=train_loop_config, scaling_config=scaling_config,
+        super().__init__(_Carried(train_loop_per_worker), train_loop_config=train_loop_config, scaling_config=scaling_config,
                          datasets=datasets, preprocessor=preprocessor, run_config=run_config)
 
 

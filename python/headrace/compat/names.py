@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The table: names of Ray AIR, of the seed's era (ray.ml, May 2022) and of 2.0, and what they are here.
 
-An era is entered by importing from it: ray.ml names the tensor column "value" and counts runtime_seconds; ray.air and
-ray.data.preprocessors name it "__value__" and count num_epochs; a script of neither gets "data", as headrace itself.
+An era is entered by importing from it: ray.ml names the tensor column "value" and counts runtime_seconds; ray.air, ray.train
+and ray.data.preprocessors name it "__value__" and count num_epochs; a script of neither gets "data", as headrace itself. What
+a script imports is looked up before it starts, since it may make data before it imports a trainer.
 """
+
+import ast
 
 # module -> {name: where it is in era.py}; a name alone stands for itself.
 _PREPROCESSORS = ['Preprocessor', 'BatchMapper', 'Chain', 'StandardScaler', 'PreprocessorNotFittedException']
@@ -19,9 +22,10 @@ def _same(items):
 
 MODULES = {
     'ray': {'init': 'init', 'shutdown': 'shutdown', 'is_initialized': 'is_initialized', 'put': 'identity',
-            'get': 'identity'},
+            'get': 'identity', '__version__': 'version'},
     'ray.data': _same(_DATA),
     'ray.data.dataset': _same(['Dataset']),
+    'ray.data.read_api': _same([n for n in _DATA if n != 'Dataset']),
     'ray.data.preprocessor': _same(['Preprocessor', 'PreprocessorNotFittedException']),
     'ray.data.preprocessors': _same(_PREPROCESSORS),
     'ray.ml': _same(['Preprocessor']),
@@ -29,12 +33,12 @@ MODULES = {
     'ray.ml.preprocessors': _same(_PREPROCESSORS),
     'ray.ml.config': _same(['ScalingConfig', 'RunConfig']),
     'ray.ml.utils': {},
-    'ray.ml.utils.check_ingest': {'DummyTrainer': 'SeedDummyTrainer', 'make_local_dataset_iterator': None},
+    'ray.ml.utils.check_ingest': {'DummyTrainer': 'SeedDummyTrainer'},
     'ray.ml.util': {},
     'ray.ml.util.check_ingest': {'DummyTrainer': 'SeedDummyTrainer'},
     'ray.ml.train': {},
     'ray.ml.train.data_parallel_trainer': {'DataParallelTrainer': 'DataParallelTrainer'},
-    'ray.air': {**_same(['ScalingConfig', 'RunConfig']), 'session': 'module:ray.air.session'},
+    'ray.air': {**_same(['ScalingConfig', 'RunConfig'])},
     'ray.air.config': _same(['ScalingConfig', 'RunConfig']),
     'ray.air.session': _SESSION,
     'ray.air.util': {},
@@ -51,15 +55,26 @@ MODULES = {
 
 # What to use instead, by the start of the name; the longest that fits is told.
 INSTEAD = {
-    'ray.tune': 'tuning is not part of this release: run the trainer once for each setting, in a loop',
+    'ray.tune': "trials come with headrace's tuner, not in this release: run the trainer once for each setting, in a loop",
+    'ray.air.util.check_ingest': 'DummyTrainer(datasets={"train": ...}).fit() reads the dataset as a trainer would',
+    'ray.ml.utils.check_ingest': 'DummyTrainer(datasets={"train": ...}).fit() reads the dataset as a trainer would',
     'ray.data.read_csv': 'convert the files to Parquet, then read_parquet',
     'ray.data.read_json': 'convert the files to Parquet, then read_parquet',
     'ray.data.read_images': 'store the arrays as lists of numbers in Parquet, then read_parquet',
     'ray.data': 'headrace.Dataset has what is there: python -c "import headrace; help(headrace.Dataset)"',
+    'ray.data.Dataset.map': 'map_batches takes a function of whole batches, and is much faster',
+    'ray.data.Dataset.flat_map': 'map_batches may return any number of rows',
+    'ray.data.Dataset.window': 'datasets are streamed as they are: leave it out',
+    'ray.data.Dataset.repeat': 'each pass over iter_batches is an epoch: call it again',
+    'ray.data.Dataset.random_shuffle': "iter_batches(shuffle='window', seed=...) shuffles while it reads",
+    'ray.data.Dataset.to_torch': 'iter_torch_batches gives dicts of tensors',
+    'ray.data.context': 'blocks and budget need no settings: headrace.init(memory_bytes=...) has the budget',
     'ray.data.preprocessors': 'BatchMapper, Chain and StandardScaler are there; others as a BatchMapper',
     'ray.ml.preprocessors': 'BatchMapper, Chain and StandardScaler are there; others as a BatchMapper',
     'ray.train': 'headrace.train.Trainer runs a training loop in workers that are fed by headrace',
+    'ray.ml.train': 'DataParallelTrainer of ray.ml.train.data_parallel_trainer runs a training loop in workers',
     'ray.remote': 'headrace runs ingest alone: tasks and actors need Ray itself',
+    'ray.wait': 'headrace runs ingest alone: tasks and actors need Ray itself',
     'ray': 'the names that there are stand in headrace/compat/names.py',
 }
 
@@ -81,17 +96,38 @@ def lookup(module, name):
     where = MODULES[module].get(name)
     if where is None:
         return None
-    if where.startswith('module:'):
-        import importlib
-        return importlib.import_module(where[7:])
     from . import era
-    return getattr(era, where)
+    return era.version() if where == 'version' else getattr(era, where)
+
+
+def era_of(module):
+    """The era that an import of a module speaks of, or None."""
+    if module == 'ray.ml' or module.startswith('ray.ml.'):
+        return 'seed'
+    if module.startswith(('ray.air', 'ray.train', 'ray.data.preprocessor')):
+        return 'air'
+    return None
 
 
 def entered(module):
-    """A script imported from an era: what is named differently follows it."""
+    """A script imported this: what is named differently follows its era."""
     from . import era
-    if module == 'ray.ml' or module.startswith('ray.ml.'):
-        era.enter('seed')
-    elif module.startswith(('ray.air', 'ray.data.preprocessors')):
-        era.enter('air')
+    era.enter(era_of(module))
+
+
+def enter_script(path):
+    """Looks up what a script imports, before it runs. What cannot be read or parsed is for Python to tell."""
+    try:
+        with open(path, 'rb') as file:
+            tree = ast.parse(file.read())
+    except (OSError, SyntaxError, ValueError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            modules = [f'{node.module}.{alias.name}' for alias in node.names]
+        else:
+            continue
+        for module in modules:
+            entered(module)
