@@ -43,7 +43,8 @@ struct hr_runtime {
 };
 
 HR_USE_RESULT hr_status hr__pool_start(hr_runtime *runtime, int threads, hr_error *err);
-void hr__pool_stop(hr_runtime *runtime);
+void hr__pool_stop(hr_runtime *runtime);     // joins its threads; kicks are still taken
+void hr__pool_finish(hr_runtime *runtime);   // nobody may kick any more
 void hr__pool_kick_all(hr_runtime *runtime); // memory may be free: every flow tries again
 HR_USE_RESULT hr_status hr__io_start(hr_runtime *runtime, int threads, hr_error *err);
 void hr__io_stop(hr_runtime *runtime);

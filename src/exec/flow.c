@@ -426,6 +426,13 @@ void hr__pool_stop(hr_runtime *runtime)
     for (int i = 0; i < pool->thread_count; i++)
         hr__thread_join(&pool->threads[i]);
     HR_ASSERT(pool->flows == NULL);
+}
+
+void hr__pool_finish(hr_runtime *runtime)
+{
+    hr_pool *pool = &runtime->pool;
+    if (!pool->runtime)
+        return;
     hr__cond_finish(&pool->quiet);
     hr__cond_finish(&pool->work);
     hr__mutex_finish(&pool->mutex);

@@ -103,7 +103,8 @@ static void free_runtime(hr_runtime *rt)
         hr__service_close(&rt->service);
     hr__io_stop(rt);
     hr__pool_stop(rt);
-    hr__store_close(&rt->store);
+    hr__store_close(&rt->store); // its threads kick the pool until they are joined
+    hr__pool_finish(rt);
     hr__scratch_close(&rt->scratch);
     hr__mutex_finish(&rt->service_mutex);
     hr__free(rt->spill_dir);
