@@ -14,15 +14,14 @@ def test_import_brings_no_heavy_package(script):
 
 def test_import_takes_less_than_30_ms_beyond_the_interpreter(script):
     def seconds(text):
-        times = []
-        for _ in range(9):
-            began = time.perf_counter()
-            assert script(text).returncode == 0
-            times.append(time.perf_counter() - began)
-        return min(times)
-    bare, with_us = seconds('pass'), seconds('import headrace')
-    # On a machine that is busy with other things the limit is what is promised on a quiet one, and as much again.
-    assert with_us - bare < 0.060, f'{(with_us - bare) * 1e3:.1f} ms'
+        began = time.perf_counter()
+        assert script(text, PYTHONDONTWRITEBYTECODE='').returncode == 0
+        return time.perf_counter() - began
+    seconds('import headrace')  # compiles
+    pairs = [(seconds('pass'), seconds('import headrace')) for _ in range(12)]
+    bare, with_us = (min(times) for times in zip(*pairs))
+    # The best of many: others may be busy on this machine.
+    assert with_us - bare < 0.030, f'{(with_us - bare) * 1e3:.1f} ms'
 
 
 def test_every_public_name_is_there():
