@@ -130,8 +130,8 @@ static PyObject *column_unit(py_column *self, void *unused)
 
 static PyObject *column_timezone(py_column *self, void *unused)
 {
-    const char *timezone = column_of(self)->type->timezone;
-    return timezone ? PyUnicode_FromString(timezone) : Py_NewRef(Py_None);
+    const char *zone = column_of(self)->type->timezone;
+    return zone ? PyUnicode_FromString(zone) : Py_NewRef(Py_None);
 }
 
 static PyObject *column_item_type_id(py_column *self, void *unused)
