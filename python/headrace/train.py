@@ -244,6 +244,8 @@ def _check_loop(config):
             delays.append(time.perf_counter() - stamp)
             batches += 1
             nbytes += batch.nbytes + config['index_bytes']
+            if config['touch']:
+                batch.touch()
             del batch
             report({names[0]: nbytes, names[1]: batches, names[2]: epochs, 'batch_delay': delays[-1]})
             stamp = time.perf_counter()
@@ -260,7 +262,7 @@ def _check_loop(config):
     print_line(f'Mean throughput {round(nbytes / 2**20 / elapsed, 2)} MiB/s')
     feed = shard.feed_stats()
     report({names[0]: nbytes, names[1]: batches, names[2]: epochs, 'wait_s': feed['wait_s'], 'own_s': feed['own_s'],
-            'first_batch_s': feed['first_batch_s']})
+            'first_batch_s': feed['first_batch_s'], 'loop_s': elapsed, 'touched': config['touch']})
     if world_rank() == 0:
         print_line(f'Ingest stats from rank=0:\n\n{shard.stats()}')
 
@@ -274,16 +276,17 @@ class DummyTrainer(Trainer):
     """A trainer that only reads: it runs the ingest alone and prints what it cost.
 
     runtime_seconds: whole epochs until so long has passed; else num_epochs. batch_size None: whole blocks.
+    touch: read every byte of every batch; without it batches are handed over by reference and nothing of them is read.
     """
     _keys = ('bytes_read', 'batches_read', 'epochs_read')
     _index_bytes = 0
 
     def __init__(self, *, scaling_config=None, num_epochs=1, runtime_seconds=None, prefetch_blocks=1, batch_size=4096,
-                 datasets=None, preprocessor=None, run_config=None, worker_idle_s=0.0):
+                 datasets=None, preprocessor=None, run_config=None, worker_idle_s=0.0, touch=False):
         super().__init__(_check_loop, scaling_config=scaling_config, datasets=datasets, preprocessor=preprocessor,
                          run_config=run_config, worker_idle_s=worker_idle_s)
         self.num_epochs, self.runtime_seconds = num_epochs, runtime_seconds
-        self.prefetch_blocks, self.batch_size = prefetch_blocks, batch_size
+        self.prefetch_blocks, self.batch_size, self.touch = prefetch_blocks, batch_size, touch
 
     def preprocess_datasets(self):
         print('Starting dataset preprocessing')
@@ -300,9 +303,14 @@ class DummyTrainer(Trainer):
         self.preprocess_datasets()
         result = self._run(_check_loop, {
             'batch_size': self.batch_size, 'prefetch_blocks': self.prefetch_blocks, 'epochs': self.num_epochs,
-            'seconds': self.runtime_seconds, 'keys': self._keys, 'index_bytes': self._index_bytes})
+            'seconds': self.runtime_seconds, 'keys': self._keys, 'index_bytes': self._index_bytes,
+            'touch': self.touch})
         print(_attribution(result), flush=True)
         return result
+
+
+def _mib_s(metrics):
+    return f'{metrics["bytes_read"] / 2**20 / max(metrics["loop_s"], 1e-9):,.0f} MiB/s'
 
 
 def _attribution(result):
@@ -317,6 +325,8 @@ def _attribution(result):
     parts = [f'{word} {100 * share * s / total:.0f} %' for word, s in sorted(busy.items(), key=lambda i: -i[1])]
     return (f'The trainer waited {100 * share:.0f} % of the time'
             + (f', for: {"   ".join(p for p in parts if not p.endswith(" 0 %"))}' if total and share > 0.005 else '')
+            + f'\nBatches were handed over by reference at {_mib_s(metrics)}, '
+              f'{"every byte touched" if metrics.get("touched") else "no byte of them touched (touch=True reads all)"}'
             + f'\nFirst batch after {metrics.get("first_batch_s", 0.0) * 1e3:.1f} ms; '
               f'{len(result.workers)} worker{"s" if len(result.workers) != 1 else ""}, '
               f'peak {result.peak_anonymous_bytes / 2**20:.0f} MiB of anonymous memory in all processes')
