@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ours, as the limits and the peers are measured: a source through maps into batches, every byte summed as 64-bit words by one
-// consumer in this process; the first pass apart, then steady ones. Prints a line of JSON.
+// Ours, as the limits and the peers are measured: a source through maps into batches, every byte summed as 64-bit
+// words by one consumer in this process; the first pass apart, then steady ones. Prints a line of JSON.
 //
 //     stream_touch SOURCE [--batch-rows N] [--map TEXT]... [--threads N] [--passes N]
 #include <headrace/headrace.h>

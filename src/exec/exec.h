@@ -81,7 +81,7 @@ void hr__flow_cancel(
 // Cancels, waits until no callback runs or will run. It may still be kicked: for flows that kick each other, all of
 // which are stopped before one is closed.
 void hr__flow_stop(hr_flow *flow);
-void hr__flow_close(hr_flow **flow);                    // stops and frees
+void hr__flow_close(hr_flow **flow); // stops and frees
 // For work that waits: whether the flow that this thread works for was cancelled. False on other threads.
 bool hr__flow_is_unwanted(void);
 bool hr__flow_wait(hr_flow *flow, uint64_t timeout_ns); // until it ended; false: time is up

@@ -39,7 +39,8 @@ struct hr_batcher {
     int64_t carry_rows, carry_bytes;
     int64_t batch, rows_before; // of this epoch
     _Atomic int64_t dropped_rows;
-    // The next piece may use the reserve only when no batch could be made without it: room for what can be made goes first.
+    // The next piece may use the reserve only when no batch could be made without it: room for what can be made goes
+    // first.
     _Atomic bool lacking;    // the taker needs more rows
     _Atomic int32_t gathers; // taken and not laid out yet
 };
