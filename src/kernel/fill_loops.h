@@ -8,6 +8,8 @@
 
 #include "kernel/loop.h"
 
+#include <string.h>
+
 #define FILL(NAME, AT, T)                                                                          \
     static void NAME(void *out, const void *value, size_t count)                                   \
     {                                                                                              \
@@ -73,12 +75,20 @@ static void fill_range_rows(int64_t *out, int64_t first, size_t row_values, size
     }
 }
 
+#ifndef FILL_STREAM
+static void fill_stream(void *out, const void *in, size_t bytes)
+{
+    memcpy(out, in, bytes);
+}
+#endif
+
 static void fill_fill(hr_kernels *kernels)
 {
     kernels->fill.constant = fill_constant;
     kernels->fill.iota_i32 = fill_iota_i32;
     kernels->fill.iota_i64 = fill_iota_i64;
     kernels->fill.range_rows = fill_range_rows;
+    kernels->fill.stream = fill_stream;
 }
 
 #endif

@@ -406,6 +406,8 @@ typedef struct hr_kernels {
         void (*iota_i64)(int64_t *out, int64_t first, int64_t step, size_t count);
         /** out [rows, row_values]: row i is filled with first + i. */
         void (*range_rows)(int64_t *out, int64_t first, size_t row_values, size_t rows);
+        /** Copies past the cache: for what is larger than it and read later. No overlap; done when it returns. */
+        void (*stream)(void *out, const void *in, size_t bytes);
     } fill;
 } hr_kernels;
 

@@ -6,10 +6,14 @@
 // pieces of rows that stay in cache, so that each value is written once into memory and transformed before it leaves
 // the cache. The other way, for predicates and variable-width results: all columns into scratch, then apply.c.
 // Columns of the predicate are read first; where no row passes, the others are never decompressed.
+#include "kernel/kernel.h"
 #include "plan/place.h"
 #include <string.h>
 
 #define READ_PIECE_BYTES (160 << 10)
+// A span that outgrows the cache is made in a piece of scratch and copied past the cache: a store to it would read it first.
+// Measured on 98 MiB blocks in bench/compare.py, workload seed.
+#define STREAM_BYTES_MIN (16 << 20)
 
 typedef struct source_slot {
     hr_slot *to;    // where the column is decoded
@@ -269,9 +273,21 @@ static hr_status place_sources(hr_task *t, hr_program *program, hr_builder *buil
     return HR_OK;
 }
 
-static hr_status fill_pieces(hr_task *t, hr_program *program, hr_builder *builder, int64_t step,
-                             source_slot *slots, hr_error *err)
+// One piece of each column from where it was made to where it stays.
+static void stream_piece(const hr_builder *piece, int64_t rows, hr_builder *builder, int64_t at)
 {
+    for (int32_t i = 0; i < builder->layout->column_count; i++) {
+        size_t row_bytes = (size_t)hr_type_row_bytes(builder->slots[i].type);
+        hr__kernels()->fill.stream((uint8_t *)builder->slots[i].data + (size_t)at * row_bytes,
+                                   piece->slots[i].data, (size_t)rows * row_bytes);
+    }
+}
+
+// Into the builder; by way of `piece`, when there is one, whose first rows are written again for each piece.
+static hr_status fill_pieces(hr_task *t, hr_program *program, hr_builder *builder,
+                             hr_builder *piece, int64_t step, source_slot *slots, hr_error *err)
+{
+    hr_builder *work = piece ? piece : builder;
     hr_read_state *s = t->read;
     hr_branch *b = t->unit->unit.branch;
     int32_t source_count = hr_schema_count(b->origin_schema);
@@ -284,7 +300,7 @@ static hr_status fill_pieces(hr_task *t, hr_program *program, hr_builder *builde
         int64_t n = HR_MIN(step, t->rows - at);
         (void)hr__busy_switch(HR_CAUSE_DECODE);
         for (int32_t i = 0; i < b->column_count; i++) {
-            int64_t row = slots[i].piecewise ? 0 : at;
+            int64_t row = slots[i].piecewise || piece ? 0 : at;
             const hr_slot *to = slots[i].to;
             HR_GO(s->format->pass_fill(s->pass, i, n, slots[i].to, row, err));
             inputs[b->columns[i]] = (hr_column){.type = to->type,
@@ -296,7 +312,9 @@ static hr_status fill_pieces(hr_task *t, hr_program *program, hr_builder *builde
                                                 .data = to->data};
         }
         (void)hr__busy_switch(HR_CAUSE_TRANSFORM);
-        HR_GO(hr__eval_columns(eval, inputs, n, builder->slots, at, err));
+        HR_GO(hr__eval_columns(eval, inputs, n, work->slots, piece ? 0 : at, err));
+        if (piece)
+            stream_piece(piece, n, builder, at);
     }
 out:
     hr__eval_close(&eval);
@@ -317,12 +335,36 @@ static int64_t piece_rows(const hr_branch *b, int64_t rows)
     return HR_MIN(step, rows);
 }
 
+static bool is_streamed(const hr_layout *layout)
+{
+    if (layout->span_bytes < STREAM_BYTES_MIN || layout->node_count != layout->column_count)
+        return false;
+    for (int32_t i = 0; i < layout->node_count; i++)
+        if (layout->nodes[i].has_validity || !hr_type_row_bytes(layout->nodes[i].type))
+            return false;
+    return true;
+}
+
+static hr_status open_piece(hr_runtime *rt, const hr_schema *schema, int64_t rows,
+                            hr_layout *layout, hr_builder *piece, void **memory, hr_error *err)
+{
+    HR_TRY(hr__layout_init(layout, schema, rows, err));
+    for (int32_t i = 0; i < layout->node_count; i++)
+        layout->nodes[i].has_validity = false;
+    HR_TRY(hr__layout_finish(layout, err));
+    HR_TRY(hr__scratch_take(hr__runtime_scratch(rt), layout->span_bytes, memory, err));
+    return hr__builder_init(piece, layout, *memory, err);
+}
+
 static hr_status read_direct(hr_task *t, hr_program *program, const hr_target *target,
                              hr_result *out, hr_error *err)
 {
     hr_branch *b = t->unit->unit.branch;
     hr_span_memory span = {0};
     hr_builder builder = {0};
+    hr_layout piece_layout = {0};
+    hr_builder piece = {0};
+    void *piece_memory = NULL;
     source_slot *slots = NULL;
     hr_status status;
     int64_t step = piece_rows(b, t->rows);
@@ -330,14 +372,21 @@ static hr_status read_direct(hr_task *t, hr_program *program, const hr_target *t
     HR_TRY(hr__span_take(target, t->read->layout.span_bytes, &span, err));
     HR_GO(hr__alloc_zero((size_t)HR_MAX(b->column_count, 1), sizeof *slots, &slots, err));
     HR_GO(hr__builder_init(&builder, &t->read->layout, span.memory, err));
-    HR_GO(place_sources(t, program, &builder, step, slots, err));
-    HR_GO(fill_pieces(t, program, &builder, step, slots, err));
+    bool streamed = is_streamed(&t->read->layout);
+    if (streamed)
+        HR_GO(open_piece(target->runtime, hr__program_schema(program), step, &piece_layout, &piece,
+                         &piece_memory, err));
+    HR_GO(place_sources(t, program, streamed ? &piece : &builder, step, slots, err));
+    HR_GO(fill_pieces(t, program, &builder, streamed ? &piece : NULL, step, slots, err));
     hr__builder_seal(&builder, t->rows);
     HR_GO(hr__span_done(&span, hr__program_schema(program), t->rows, out, err));
 out:
     for (int32_t i = 0; slots && i < b->column_count; i++)
         hr__scratch_give(hr__runtime_scratch(target->runtime), slots[i].memory);
     hr__free(slots);
+    hr__builder_release(&piece);
+    hr__layout_release(&piece_layout);
+    hr__scratch_give(hr__runtime_scratch(target->runtime), piece_memory);
     hr__builder_release(&builder);
     hr__span_drop(&span);
     return status;

@@ -155,4 +155,10 @@ void hr__check_fill(hr_check *check)
     }
     for (size_t i = 0; i < count * rows; i++)
         CLAIM(check, range[i] == (int64_t)((uint64_t)first + i / count), i, count);
+    size_t bytes = hr__check_below(check, 1000), shift = hr__check_below(check, 64);
+    const uint8_t *from = hr__check_bytes(check, bytes);
+    uint8_t *to = hr__check_bytes(check, bytes + shift);
+    check->kernels->fill.stream(to + shift, from, bytes);
+    for (size_t i = 0; i < bytes; i++)
+        CLAIM(check, to[shift + i] == from[i], i, shift);
 }
