@@ -39,7 +39,7 @@ demo: python
 	@sh examples/demo/run.sh $(VENV)/bin/python build/headrace
 
 test: build python-tests
-	@sh ci/test.sh $(VENV)/bin/python
+	@sh ci/test.sh $(VENV)
 
 bench: build
 	@sh bench/ingest/run.sh build/headrace

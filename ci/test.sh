@@ -4,8 +4,9 @@
 # UndefinedBehaviorSanitizer, the Python ones by pytest. A test that fails is run once more, alone, and named `unsteady` if
 # it passes then: on a busy machine a deadline is no finding. The last line counts.
 #
-#   ci/test.sh PYTHON
-python=$1
+#   ci/test.sh FOLDER_OF_PYTHON
+venv=$1
+python=$venv/bin/python
 out=build/results
 rm -rf "$out"
 mkdir -p "$out"
@@ -21,12 +22,12 @@ if sanitizers_run address,undefined; then
 else
     echo 'ASan and UBSan do not run on this machine' >"$out/asan.skipped"
 fi
-if [ -d python/tests ] && "$python" -c 'import headrace' 2>/dev/null; then
+if "$python" -c 'import headrace, pytest' 2>/dev/null; then
     echo '--- Python tests'
     run_pytest python
-elif [ -f pyproject.toml ]; then
-    echo 'python: headrace cannot be imported' >"$out/python.failed"
+elif [ -f "$venv.missing" ]; then
+    echo "python: $(cat "$venv.missing")" >"$out/python.skipped"
 else
-    echo 'python: no package in this tree' >"$out/python.skipped"
+    echo 'python: headrace cannot be imported' >"$out/python.failed"
 fi
 exec python3 ci/count.py "$out"
