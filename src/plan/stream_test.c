@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+// Streams at their channels: what is left of a rank's share, ranks that are given up, and every allocation failing in turn.
+#include "base/unit.h"
+#include "plan/plan_internal.h"
+
+#define ROWS    1000
+#define BATCH   100
+#define WAIT_NS 60000000000u
+
+static hr_runtime *open_runtime(int threads)
+{
+    hr_runtime_options o = HR_RUNTIME_OPTIONS_INIT;
+    hr_runtime *rt = NULL;
+    hr_error err = HR_ERROR_INIT;
+    o.memory_bytes = 32 << 20;
+    o.threads = threads;
+    assert_ok(hr_runtime_open(&o, &rt, &err), &err);
+    return rt;
+}
+
+static hr_dataset *range_of(hr_runtime *rt)
+{
+    hr_dataset *d = NULL;
+    hr_error err = HR_ERROR_INIT;
+    assert_ok(hr_range(rt, ROWS, 7, &d, &err), &err);
+    return d;
+}
+
+static hr_stream *stream_of(const hr_dataset *d, int64_t ranks, int64_t epochs)
+{
+    hr_stream_options o = HR_STREAM_OPTIONS_INIT;
+    hr_stream *s = NULL;
+    hr_error err = HR_ERROR_INIT;
+    o.batch_rows = BATCH;
+    o.ranks = ranks;
+    o.epochs = epochs;
+    assert_ok(hr_dataset_stream(d, &o, &s, &err), &err);
+    return s;
+}
+
+// Takes batches, `most` at most; adds to rows. HR_END when the stream ended.
+static hr_status pull(hr_port *port, int64_t most, int64_t *rows, hr_error *err)
+{
+    for (int64_t n = 0; n < most;) {
+        hr_lease lease;
+        HR_TRY(hr__port_next(port, WAIT_NS, &lease, err));
+        if (lease.descriptor.kind != HR_DESCRIPTOR_BATCH)
+            continue;
+        *rows += lease.descriptor.rows;
+        hr__port_release(port, &lease);
+        n++;
+    }
+    return HR_OK;
+}
+
+static void stream__tells_what_a_rank_did_not_get(void **state)
+{
+    hr_runtime *rt = open_runtime(2);
+    hr_dataset *d = range_of(rt), *filtered = NULL, *cut = NULL;
+    hr_error err = HR_ERROR_INIT;
+    hr_stream *s = stream_of(d, 3, 2);
+    hr_port *port = NULL;
+    int64_t rows = 0;
+    assert_int_equal(hr__stream_undelivered_rows(s, 0), 400);
+    assert_int_equal(hr__stream_undelivered_rows(s, 1), 300);
+    assert_ok(hr__port_open_local(hr__stream_channel(s, 0), &port, &err), &err);
+    assert_ok(pull(port, 3, &rows, &err), &err);
+    assert_int_equal(hr__stream_undelivered_rows(s, 0), 100);
+    assert_ok(pull(port, 2, &rows, &err), &err); // one of the second epoch
+    assert_int_equal(hr__stream_undelivered_rows(s, 0), 300);
+    assert_null(hr__stream_channel(s, 3));
+    hr__port_close(&port);
+    hr_stream_close(&s);
+    assert_ok(hr_dataset_filter(d, "id > 3", &filtered, &err), &err);
+    assert_ok(hr_dataset_repartition(d, 4, &cut, &err), &err);
+    s = stream_of(filtered, 1, 1);
+    assert_int_equal(hr__stream_undelivered_rows(s, 0), -1);
+    hr_stream_close(&s);
+    s = stream_of(cut, 1, 1);
+    assert_int_equal(hr__stream_undelivered_rows(s, 0), -1);
+    hr_stream_close(&s);
+    hr_dataset_unref(&cut);
+    hr_dataset_unref(&filtered);
+    hr_dataset_unref(&d);
+    hr_runtime_close(&rt);
+}
+
+static void stream__goes_on_without_ranks_that_are_given_up(void **state)
+{
+    hr_runtime *rt = open_runtime(2);
+    hr_dataset *d = range_of(rt);
+    hr_error err = HR_ERROR_INIT;
+    for (int given_up = 0; given_up < 3; given_up++) {
+        hr_stream *s = stream_of(d, 3, 100);
+        hr_port *ports[3] = {NULL};
+        int64_t rows = 0;
+        for (int i = 0; i < 3; i++)
+            assert_ok(hr__port_open_local(hr__stream_channel(s, i), &ports[i], &err), &err);
+        assert_ok(pull(ports[given_up], 1, &rows, &err), &err);
+        hr__stream_abandon(s, given_up);
+        rows = 0;
+        for (int i = 0; i < 3; i++)
+            if (i != given_up)
+                assert_ok(pull(ports[i], 30, &rows, &err), &err);
+        for (int i = 0; i < 3; i++)
+            hr__stream_abandon(s, i);
+        for (int i = 0; i < 3; i++)
+            hr__port_close(&ports[i]);
+        hr_stream_close(&s);
+    }
+    hr_dataset_unref(&d);
+    hr_runtime_close(&rt);
+}
+
+// --- torture ---
+
+static hr_status read_all(const hr_dataset *d, int64_t *rows, hr_error *err)
+{
+    hr_stream_options o = HR_STREAM_OPTIONS_INIT;
+    hr_stream *s = NULL;
+    hr_port *port = NULL;
+    hr_status status;
+    o.batch_rows = 60;
+    o.shuffle = HR_SHUFFLE_WINDOW;
+    o.window_rows = 50;
+    HR_GO(hr_dataset_stream(d, &o, &s, err));
+    HR_GO(hr__port_open_local(hr__stream_channel(s, 0), &port, err));
+    status = pull(port, INT64_MAX, rows, err);
+out:
+    hr__port_close(&port);
+    hr_stream_close(&s);
+    return status == HR_END ? HR_OK : status;
+}
+
+static hr_status pass_on(void *context, const hr_block *in, hr_block **out, hr_error *err)
+{
+    *out = hr_block_ref(in);
+    return HR_OK;
+}
+
+// Builds a plan with a bit of everything and runs it to a stream, to kept blocks and to a block.
+static hr_status run_all(hr_runtime *rt, hr_error *err)
+{
+    hr_dataset *d[7] = {NULL};
+    hr_block *block = NULL;
+    int64_t rows = 0;
+    hr_status status;
+    HR_GO(hr_range(rt, ROWS, 7, &d[0], err));
+    HR_GO(hr_dataset_map(d[0], "x = id * 2", &d[1], err));
+    HR_GO(hr_dataset_filter(d[1], "id % 4 != 1", &d[2], err));
+    HR_GO(hr_dataset_map_blocks(d[2], pass_on, NULL, NULL, &d[3], err));
+    HR_GO(hr_dataset_limit(d[3], 500, &d[4], err));
+    HR_GO(hr_dataset_materialize(d[4], &d[5], err));
+    HR_GO(hr_dataset_repartition(d[5], 3, &d[6], err));
+    HR_GO(read_all(d[6], &rows, err));
+    assert_int_equal(rows, 500);
+    HR_GO(hr_dataset_take(d[3], 700, &block, err));
+    assert_int_equal(hr_block_rows(block), 700);
+out:
+    hr_block_unref(&block);
+    for (int i = 6; i >= 0; i--)
+        hr_dataset_unref(&d[i]);
+    return status;
+}
+
+static void stream__survives_every_failed_allocation(void **state)
+{
+    hr_runtime *rt = open_runtime(1);
+    hr_error err = HR_ERROR_INIT;
+    hr_memory_stats before, after;
+    int failed = 0;
+    assert_ok(run_all(rt, &err), &err);
+    hr_runtime_memory(rt, &before);
+    for (unsigned n = 1; n < 900; n++) {
+        err = (hr_error)HR_ERROR_INIT;
+        hr__mem_fail_after(n);
+        hr_status status = run_all(rt, &err);
+        hr__mem_fail_after(0);
+        if (status == HR_OK) // what was refused was a hint
+            continue;
+        failed++;
+        if (status != HR_NOMEM || err.status != HR_NOMEM || !err.message[0])
+            fail_msg("allocation %u: %s (%s): '%s'", n, hr_status_name(status),
+                     hr_status_name(err.status), err.message);
+    }
+    assert_true(failed > 300);
+    assert_ok(run_all(rt, &err), &err);
+    hr_runtime_memory(rt, &after);
+    assert_int_equal(after.object_count, before.object_count);
+    hr_runtime_close(&rt);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(stream__tells_what_a_rank_did_not_get),
+        cmocka_unit_test(stream__goes_on_without_ranks_that_are_given_up),
+        cmocka_unit_test(stream__survives_every_failed_allocation),
+    };
+    return cmocka_run_group_tests_name("stream", tests, NULL, NULL);
+}
