@@ -63,6 +63,8 @@ typedef struct hr_flow_ops {
     void (*drop)(void *self, void *item);
     // Once: after the last give (HR_END), a failure, or a cancellation. In order with give.
     void (*ended)(void *self, hr_status status, const hr_error *err);
+    // May be NULL. Work said HR_AGAIN for this item and the oldest lacks memory: gives back what can be made again.
+    void (*shed)(void *self, void *item);
 } hr_flow_ops;
 typedef struct hr_flow_config {
     const char *name;

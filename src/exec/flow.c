@@ -34,7 +34,8 @@ typedef struct item {
     item_state state;
     uint64_t weight_bytes;
     uint64_t blocked_since_ns;
-    hr_status status; // ITEM_FAILED
+    bool shed, shedding; // since it was worked on; just now
+    hr_status status;    // ITEM_FAILED
     hr_error error;
 } item;
 
@@ -241,6 +242,37 @@ bool hr__flow_is_unwanted(void)
     return unwanted;
 }
 
+// The oldest, alone, met a limit: those that wait give back what they hold, and the store its idle pages. Called with the
+// mutex, which is let go meanwhile; false: there was nothing to give back.
+static bool shed_others(hr_pool *pool, hr_flow *f, uint64_t oldest)
+{
+    uint64_t tail = f->tail, kicks = f->kicks;
+    bool any = false;
+    for (uint64_t i = oldest + 1; i < tail && f->ops.shed; i++) {
+        item *it = item_at(f, i);
+        if (it->state != ITEM_BLOCKED || it->shed)
+            continue;
+        it->state = ITEM_RUNNING; // nobody else's meanwhile
+        it->shed = it->shedding = any = true;
+    }
+    f->running++;
+    hr__mutex_unlock(&pool->mutex);
+    for (uint64_t i = oldest + 1; i < tail; i++)
+        if (item_at(f, i)->shedding)
+            f->ops.shed(f->self, item_data(f, i));
+    any |= hr__store_trim(f->runtime->store, UINT64_MAX) > 0;
+    hr__mutex_lock(&pool->mutex);
+    f->running--;
+    for (uint64_t i = oldest + 1; i < tail; i++) {
+        item *it = item_at(f, i);
+        if (!it->shedding)
+            continue;
+        it->shedding = false;
+        it->state = f->kicks != kicks ? ITEM_READY : ITEM_BLOCKED;
+    }
+    return any;
+}
+
 static void do_work(hr_pool *pool, hr_flow *f, uint64_t index)
 {
     item *it = item_at(f, index);
@@ -248,6 +280,7 @@ static void do_work(hr_pool *pool, hr_flow *f, uint64_t index)
     uint64_t kicks = f->kicks;
     bool oldest = index == f->head;
     it->state = ITEM_RUNNING;
+    it->shed = false;
     f->running++;
     wake_one(pool); // another thread may take more meanwhile
     hr__mutex_unlock(&pool->mutex);
@@ -261,10 +294,11 @@ static void do_work(hr_pool *pool, hr_flow *f, uint64_t index)
     word_failure(f, status, &err);
     // Memory that others hold now comes back: only the oldest, alone, finds that there never is enough.
     bool crowded = status == HR_LIMIT && (!oldest || f->running > 0);
+    bool shed = status == HR_LIMIT && !crowded && shed_others(pool, f, index);
     if (status == HR_OK) {
         it->state = ITEM_DONE;
-    } else if (status == HR_AGAIN || crowded) {
-        bool now = f->kicks != kicks || (index == f->head && !oldest);
+    } else if (status == HR_AGAIN || crowded || shed) {
+        bool now = shed || f->kicks != kicks || (index == f->head && !oldest);
         it->state = now ? ITEM_READY : ITEM_BLOCKED;
         it->blocked_since_ns = hr__now_ns();
     } else {

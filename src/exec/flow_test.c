@@ -445,6 +445,88 @@ static void flow__an_interrupted_runtime_cancels(void **state)
     hr_runtime_close(&rt);
 }
 
+// Items that wait hold what the oldest needs, until they are told to give it back.
+typedef struct hoard {
+    int64_t taken, count;
+    _Atomic int64_t given;
+    _Atomic int held, sheds, dropped_holding;
+    hr_status end_status;
+} hoard;
+
+typedef struct hoard_item {
+    bool holds;
+} hoard_item;
+
+static hr_status hoard_take(void *self, void *item, uint64_t *weight, hr_error *err)
+{
+    hoard *h = self;
+    return h->taken++ < h->count ? HR_OK : HR_END;
+}
+
+static hr_status hoard_work(void *self, void *item, bool oldest, hr_error *err)
+{
+    hoard *h = self;
+    hoard_item *it = item;
+    if (!oldest) {
+        if (!it->holds)
+            atomic_fetch_add(&h->held, 1);
+        it->holds = true;
+        return HR_AGAIN;
+    }
+    if (it->holds)
+        atomic_fetch_sub(&h->held, 1);
+    it->holds = false;
+    return atomic_load(&h->held) ? HR_FAIL(err, HR_LIMIT, "others hold it") : HR_OK;
+}
+
+static hr_status hoard_give(void *self, void *item, hr_error *err)
+{
+    atomic_fetch_add(&((hoard *)self)->given, 1);
+    return HR_OK;
+}
+
+static void hoard_drop(void *self, void *item)
+{
+    if (((hoard_item *)item)->holds)
+        atomic_fetch_add(&((hoard *)self)->dropped_holding, 1);
+}
+
+static void hoard_ended(void *self, hr_status status, const hr_error *err)
+{
+    ((hoard *)self)->end_status = status;
+}
+
+static void hoard_shed(void *self, void *item)
+{
+    hoard *h = self;
+    hoard_item *it = item;
+    assert_true(it->holds);
+    it->holds = false;
+    atomic_fetch_sub(&h->held, 1);
+    atomic_fetch_add(&h->sheds, 1);
+}
+
+static void flow__those_that_wait_give_back_what_the_oldest_lacks(void **state)
+{
+    static const hr_flow_ops ops = {sizeof(hoard_item), hoard_take,  hoard_work, hoard_give,
+                                    hoard_drop,         hoard_ended, hoard_shed};
+    hr_flow_config config = {.name = "hoard", .window_slots = 6, .window_bytes = UINT64_MAX};
+    hr_error err = HR_ERROR_INIT;
+    hr_runtime *rt = open_runtime(THREADS);
+    for (int round = 0; round < 50; round++) {
+        hoard h = {.count = 100};
+        hr_flow *flow = NULL;
+        assert_ok(hr__flow_open(rt, &ops, &h, &config, &flow, &err), &err);
+        assert_true(hr__flow_wait(flow, 60000000000u));
+        assert_int_equal(h.end_status, HR_END);
+        assert_int_equal(atomic_load(&h.given), 100);
+        assert_int_equal(atomic_load(&h.held), 0);
+        assert_int_equal(atomic_load(&h.dropped_holding), 0);
+        hr__flow_close(&flow);
+    }
+    hr_runtime_close(&rt);
+}
+
 // Fails without words: the status must come through nevertheless.
 static hr_status mute_work(void *self, void *item, bool oldest, hr_error *err)
 {
@@ -483,6 +565,7 @@ int main(void)
         cmocka_unit_test(flow__one_that_is_always_ready_starves_nobody),
         cmocka_unit_test(flow__closes_another_on_the_only_thread),
         cmocka_unit_test(flow__an_interrupted_runtime_cancels),
+        cmocka_unit_test(flow__those_that_wait_give_back_what_the_oldest_lacks),
         cmocka_unit_test(flow__a_failure_without_words_keeps_its_status),
     };
     return cmocka_run_group_tests_name("flow", tests, NULL, NULL);

@@ -206,6 +206,7 @@ HR_USE_RESULT hr_status hr__units_next(hr_units *units, hr_unit *out,
 void hr__units_close(hr_units **units);
 // Bytes of a typical unit, from what is known without reading more; 0: nothing is.
 int64_t hr__pipe_unit_bytes(const hr_pipe *pipe);
+int64_t hr__pipe_unit_rows(const hr_pipe *pipe);
 int64_t hr__pipe_row_bytes(const hr_pipe *pipe); // of a typical row, from the same
 // How many there are; opens all footers.
 HR_USE_RESULT hr_status hr__pipe_count_units(hr_pipe *pipe, int64_t *count_out, int64_t *bytes_out,

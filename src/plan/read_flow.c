@@ -281,6 +281,12 @@ static bool reads_kept(const hr_pipe *p)
     return false;
 }
 
+// What was loaded for rows that found no room is loaded again.
+static void shed(void *self, void *item)
+{
+    hr__read_state_free(&((read_item *)item)->task.read);
+}
+
 static void ended(void *self, hr_status status, const hr_error *err)
 {
     hr_read_flow *r = self;
@@ -295,7 +301,7 @@ static void ended(void *self, hr_status status, const hr_error *err)
 hr_status hr__read_open(const hr_read_config *config, const hr_piece_sink *sink, hr_read_flow **out,
                         hr_error *err)
 {
-    static const hr_flow_ops ops = {sizeof(read_item), take, work, give, drop, ended};
+    static const hr_flow_ops ops = {sizeof(read_item), take, work, give, drop, ended, shed};
     hr_read_flow *r;
     HR_TRY(hr__alloc_zero(1, sizeof *r, &r, err));
     r->config = *config;

@@ -8,6 +8,7 @@
 // peers, and loses nothing when it wakes.
 #include "base/option.h"
 #include "base/os.h"
+#include "base/text.h"
 #include "plan/plan_internal.h"
 #include <stdatomic.h>
 #include <stdio.h>
@@ -413,6 +414,25 @@ static void choose_sizes(hr_stream *s)
         hr__runtime_reserve(s->runtime, (uint64_t)(2 * s->batch_bytes + s->piece_bytes) / 8 * 9);
 }
 
+// A whole block must fit. What its columns of fixed width take is known before anything is read.
+static hr_status check_blocks(const hr_stream *s, hr_error *err)
+{
+    int64_t rows = hr__pipe_unit_rows(s->pipe), row = 0;
+    uint64_t arena = hr__runtime_arena_bytes(s->runtime);
+    char size[32], budget[32];
+    for (int32_t i = 0; i < hr_schema_count(s->pipe->schema); i++)
+        row += hr_type_row_bytes(hr_schema_field(s->pipe->schema, i)->type);
+    double bytes = (double)rows * (double)row;
+    if (s->options.batch_rows || !hr__pipe_row_exact(s->pipe) || hr__pipe_has_inner(s->pipe) ||
+        s->pipe->kind != HR_PIPE_LEAF || bytes <= (double)arena)
+        return HR_OK;
+    return HR_FAIL(err, HR_LIMIT,
+                   "a block of %lld rows takes %s or more: it needs a memory budget of at least "
+                   "%s; or set batch_rows, or repartition",
+                   (long long)rows, hr__format_bytes((uint64_t)HR_MIN(bytes, 1e18), size),
+                   hr__format_bytes((uint64_t)HR_MIN(bytes * 3 / 2, 1e18), budget));
+}
+
 // What readers may keep: half of the arena, and never what the next batch needs. Beyond it they are handed copies.
 static uint64_t lease_bytes(const hr_stream *s)
 {
@@ -464,6 +484,7 @@ hr_status hr_dataset_stream(const hr_dataset *dataset, const hr_stream_options *
     choose_prefetch(s);
     HR_GO(lower(s, dataset, err));
     choose_sizes(s);
+    HR_GO(check_blocks(s, err));
     HR_GO(open_channels(s, err));
     hr__mutex_lock(&s->mutex); // readers that change wait until the leg is known
     status = open_leg(s, o.only_rank - 1, (uint64_t)o.first_epoch, o.first_step, &s->shared, err);

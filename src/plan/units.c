@@ -357,12 +357,13 @@ void hr__units_close(hr_units **units)
 // --- counting ---
 
 typedef struct largest {
-    int64_t unit_bytes, row_bytes;
+    int64_t unit_bytes, unit_rows, row_bytes;
 } largest;
 
 static void note_unit(largest *l, int64_t rows, int64_t bytes)
 {
     l->unit_bytes = HR_MAX(l->unit_bytes, bytes);
+    l->unit_rows = HR_MAX(l->unit_rows, rows);
     l->row_bytes = HR_MAX(l->row_bytes, bytes / HR_MAX(rows, 1));
 }
 
@@ -393,14 +394,21 @@ static void note_units(const hr_pipe *pipe, largest *l)
 
 int64_t hr__pipe_unit_bytes(const hr_pipe *pipe)
 {
-    largest l = {0, 0};
+    largest l = {0};
     note_units(pipe, &l);
     return l.unit_bytes;
 }
 
+int64_t hr__pipe_unit_rows(const hr_pipe *pipe)
+{
+    largest l = {0};
+    note_units(pipe, &l);
+    return l.unit_rows;
+}
+
 int64_t hr__pipe_row_bytes(const hr_pipe *pipe)
 {
-    largest l = {0, 0};
+    largest l = {0};
     int64_t fixed = 0;
     note_units(pipe, &l);
     for (int32_t i = 0; i < hr_schema_count(pipe->schema); i++) // packing may widen rows
