@@ -11,8 +11,8 @@
 #include <string.h>
 
 #define READ_PIECE_BYTES (160 << 10)
-// A span that outgrows the cache is made in a piece of scratch and copied past the cache: a store to it would read it first.
-// Measured on 98 MiB blocks in bench/compare.py, workload seed.
+// A span that outgrows the cache is made in a piece of scratch and copied past the cache: a store to it would read it
+// first. Measured on 98 MiB blocks in bench/compare.py, workload seed.
 #define STREAM_BYTES_MIN (16 << 20)
 
 typedef struct source_slot {
