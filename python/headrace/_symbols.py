@@ -28,6 +28,8 @@ UFUNCS = {
 _INEXACT = {'float64': ('tanh',), 'float32': ('exp', 'log', 'sin', 'cos', 'tanh'),
             'float16': ('exp', 'log', 'sin', 'cos', 'tanh')}
 
+_DEPTH_MAX = 100
+
 
 def is_immutable(value):
     kind = type(value)
@@ -65,8 +67,9 @@ class Series:
 
     __hash__ = None
 
-    def __init__(self, schema, rows, expr, reads, source=None):
+    def __init__(self, schema, rows, expr, reads, source=None, depth=0):
         self._schema, self._rows, self._expr, self._reads, self._source = schema, rows, expr, reads, source
+        self._depth, self._type = depth, None
 
     def _touched(self):
         """The expression with pandas' nulls."""
@@ -83,12 +86,18 @@ class Series:
         return Expr.call('fill_null', self._expr, float('nan'))
 
     def _kind(self):
-        return self._touched().type(self._schema.core)
+        if self._type is None:
+            self._type = self._touched().type(self._schema.core)  # raises what the core refuses
+        return self._type
 
     def _made(self, expr, *others):
-        reads = self._reads.union(*(o._reads for o in others if isinstance(o, Series)))
-        expr.type(self._schema.core)  # raises what the core refuses
-        return Series(self._schema, self._rows, expr, reads)
+        met = [self] + [o for o in others if isinstance(o, Series)]
+        made = Series(self._schema, self._rows, expr, frozenset().union(*(s._reads for s in met)),
+                      depth=1 + max(s._depth for s in met))
+        if made._depth > _DEPTH_MAX:
+            raise Refused(f'more than {_DEPTH_MAX} operations one upon the other')
+        made._kind()
+        return made
 
     def _cast(self, dtype):
         kind, wanted = self._kind(), t.number_id(getattr(dtype, '__name__', None) or str(dtype))
@@ -295,7 +304,7 @@ class Frame:
             if self._rows.predicate is not None:
                 predicate = self._rows.predicate & predicate
             rows = Rows(predicate, reads)
-            return Frame(self._schema, rows, {n: Series(s._schema, rows, s._expr, s._reads, s._source)
+            return Frame(self._schema, rows, {n: Series(s._schema, rows, s._expr, s._reads, s._source, s._depth)
                                               for n, s in self._columns.items()})
         if type(key) is list:
             if len(set(key)) != len(key):

@@ -384,7 +384,7 @@ def trace(fn, schema, sample=None, batch_format='pandas'):
     except Refused as e:
         return Traced(reason=str(e))
     except ImportError as e:
-        return Traced(reason=f'{e.name} is not installed')
+        return Traced(reason=f'what it is compared with cannot be imported: {e}')
 
 
 def _trace(fn, schema, sample):

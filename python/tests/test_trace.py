@@ -168,6 +168,20 @@ def test_what_is_not_known_is_refused_with_a_reason(fn):
     assert result.assignments is None and result.reason
 
 
+def test_what_grows_without_measure_is_refused_at_once():
+    def doubled(df):
+        for _ in (1,) * 60:
+            df['b'] = df['b'] + df['b']
+        return df
+
+    def deep(df):
+        for _ in (1,) * 5000:
+            df['b'] = df['b'] + 1.5
+        return df
+    assert 'too long' in found(doubled).reason
+    assert 'operations one upon the other' in found(deep).reason
+
+
 def test_what_inspection_refuses_is_never_called():
     assert 'calls' in found(has_effects).reason
     assert not calls and SCALE == 3
