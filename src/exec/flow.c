@@ -242,8 +242,8 @@ bool hr__flow_is_unwanted(void)
     return unwanted;
 }
 
-// The oldest, alone, met a limit: those that wait give back what they hold, and the store its idle pages. Called with the
-// mutex, which is let go meanwhile; false: there was nothing to give back.
+// The oldest, alone, met a limit: those that wait give back what they hold, and the store its idle pages. Called with
+// the mutex, which is let go meanwhile; false: there was nothing to give back.
 static bool shed_others(hr_pool *pool, hr_flow *f, uint64_t oldest)
 {
     uint64_t tail = f->tail, kicks = f->kicks;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Streams at their channels: what is left of a rank's share, ranks that are given up, and every allocation failing in turn.
+// Streams at their channels: what is left of a rank's share, ranks that are given up, and every allocation failing in
+// turn.
 #include "base/unit.h"
 #include "plan/plan_internal.h"
 
