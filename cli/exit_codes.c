@@ -3,6 +3,7 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -78,9 +79,12 @@ void cli_print_exit_codes(void)
 int cli_print(char *text)
 {
     bool good = fputs(text, stdout) >= 0 && fflush(stdout) == 0;
+    int why = errno;
     hr_text_free(text);
     if (good)
         return CLI_OK;
-    fprintf(stderr, "headrace: standard output: %s\n", strerror(errno));
+    if (why == EPIPE) // who read has what it wanted
+        return 128 + SIGPIPE;
+    fprintf(stderr, "headrace: standard output: %s\n", strerror(why));
     return 1;
 }

@@ -1,6 +1,6 @@
-// SPDX-License-Identifier: Apache-2.0 Ctrl-C: the first signal cancels what the runtime does, so that everything is
-// put away; the second ends the program at once (the kernel puts the rest away: memory, files and sockets leave
-// nothing behind).
+// SPDX-License-Identifier: Apache-2.0
+// Ctrl-C: the first signal cancels what the runtime does, so that everything is put away; the second ends the program at
+// once. A pipe that nobody reads any more is an error of the write, for the same reason.
 #include "cli.h"
 
 #include <signal.h>
@@ -27,6 +27,9 @@ void cli_interrupt_begin(hr_runtime *runtime)
     interrupted_runtime = runtime;
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         (void)sigaction(numbers[i], &action, NULL);
+    action.sa_handler = SIG_IGN;
+    action.sa_flags = 0;
+    (void)sigaction(SIGPIPE, &action, NULL);
 }
 
 void cli_interrupt_end(void)

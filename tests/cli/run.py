@@ -13,12 +13,19 @@
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import tempfile
 
 CASES = pathlib.Path(__file__).parent / 'cases'
 SECONDS_MAX = 60
+
+
+def plain_signals():
+    """A shell that runs the tests in the background ignores SIGINT, and its children would."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 
 
 def mismatch(text, pattern):
@@ -58,7 +65,8 @@ def run(case, executable):
         env = dict(os.environ, HEADRACE=executable, TMPDIR=folder, XDG_RUNTIME_DIR=folder)
         try:
             got = subprocess.run(['sh', '-eu', str(case)], cwd=folder, env=env, text=True, capture_output=True,
-                                 timeout=SECONDS_MAX, stdin=subprocess.DEVNULL)
+                                 timeout=SECONDS_MAX, stdin=subprocess.DEVNULL,
+                                 preexec_fn=plain_signals)
         except subprocess.TimeoutExpired:
             return [f'did not end within {SECONDS_MAX} s']
         left = [str(p.relative_to(folder)) for p in pathlib.Path(folder).rglob('*') if not p.is_dir()]
