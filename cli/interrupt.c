@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ctrl-C: the first signal cancels what the runtime does, so that everything is put away; the second ends the program at
-// once. A pipe that nobody reads any more is an error of the write, for the same reason.
+// Ctrl-C: the first signal cancels what the runtime does, so that everything is put away; the second ends the program
+// at once. A pipe that nobody reads any more is an error of the write, for the same reason.
 #include "cli.h"
 
 #include <signal.h>
