@@ -140,6 +140,7 @@ hr_status hr__pass_request(hr_trainer *trainer, hr_worker *worker, const char *n
     if (!pass)
         HR_TRY(open_pass(trainer, &wanted, &pass, err));
     pass->asked[worker->rank] = true;
+    worker->left_rows = 0; // it lives: what it left, it left of its own will
     *out = pass;
     return HR_OK;
 }
@@ -159,6 +160,12 @@ uint64_t hr__passes_progress(hr_trainer *trainer, const hr_worker *worker, bool 
     return delivered;
 }
 
+// -1 is not known.
+static int64_t add_rows(int64_t a, int64_t b)
+{
+    return a < 0 || b < 0 ? -1 : a + b;
+}
+
 // The rank reads no more of this pass.
 static void leave(hr_shared_pass *pass, hr_worker *worker, bool died)
 {
@@ -167,10 +174,12 @@ static void leave(hr_shared_pass *pass, hr_worker *worker, bool died)
     hr__channel_state(hr__pass_channel(pass, worker->rank), &state);
     worker->batches += (int64_t)state.delivered;
     worker->rows += (int64_t)state.delivered_rows;
-    if (died && pass->asked[worker->rank]) {
+    if (pass->asked[worker->rank]) {
         int64_t rows = hr__stream_undelivered_rows(pass->stream, rank);
-        worker->undelivered_rows =
-            rows < 0 || worker->undelivered_rows < 0 ? -1 : worker->undelivered_rows + rows;
+        if (died)
+            worker->undelivered_rows = add_rows(worker->undelivered_rows, rows);
+        else
+            worker->left_rows = add_rows(worker->left_rows, rows);
     }
     pass->left[worker->rank] = true;
     hr__stream_abandon(pass->stream, rank);
@@ -181,6 +190,8 @@ void hr__passes_leave(hr_trainer *trainer, hr_worker *worker, bool died)
     for (hr_shared_pass *pass = trainer->passes; pass; pass = pass->next)
         if (!pass->left[worker->rank])
             leave(pass, worker, died);
+    if (died) // its socket may have closed before its process was reaped
+        worker->undelivered_rows = add_rows(worker->undelivered_rows, worker->left_rows);
 }
 
 static void add_stats(hr_stream_stats *to, const hr_stream *stream)

@@ -44,6 +44,7 @@ typedef struct hr_worker {
     uint64_t active_ns, active_mark; // when it last did something, and what we saw then
     uint64_t messages;
     int64_t batches, rows, undelivered_rows; // undelivered: -1 not known
+    int64_t left_rows; // of passes whose channel went before we knew why: undelivered if it died
 } hr_worker;
 
 // One pass over a dataset that ranks share: the n-th request of each rank with equal options.
