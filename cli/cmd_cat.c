@@ -84,6 +84,7 @@ static int cat(const char *source, const cat_flags *given, hr_error *err, hr_sta
     hr_dataset *all = NULL, *some = NULL;
     budget.memory_bytes = given->memory;
     read.columns = given->columns.count > 0 ? given->columns.items : NULL;
+    cli_interrupt_begin(NULL); // a runtime that is killed while it opens would leave its socket
     if ((*status = hr_runtime_open(&budget, &runtime, err)) == HR_OK) {
         cli_interrupt_begin(runtime);
         *status = hr_open_source(runtime, source, &read, &all, err);

@@ -220,6 +220,7 @@ static int check(const char *source, const check_flags *given, hr_shuffle shuffl
     budget.memory_bytes = given->memory;
     budget.threads = given->threads;
     budget.spill_dir = given->spill;
+    cli_interrupt_begin(NULL); // a runtime that is killed while it opens would leave its socket
     if ((*status = hr_runtime_open(&budget, &runtime, err)) == HR_OK) {
         cli_interrupt_begin(runtime);
         *status = make_plan(runtime, source, given, &plan, err);

@@ -30,6 +30,8 @@ void cli_interrupt_begin(hr_runtime *runtime)
     action.sa_handler = SIG_IGN;
     action.sa_flags = 0;
     (void)sigaction(SIGPIPE, &action, NULL);
+    if (runtime && interrupted_by) // it came while the runtime was being opened
+        hr_runtime_interrupt(runtime);
 }
 
 void cli_interrupt_end(void)
