@@ -1,27 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ctrl-C: the first signal cancels what the runtime does, so that everything is put away; another one, more than a second
-// later, ends the program at once (sooner it is the same one: timeout(1) sends it to the process and to its group). A pipe that nobody reads any more is an error of the write, for the same reason.
+// Ctrl-C: the first signal cancels what the runtime does, so that everything is put away; the third ends the program at
+// once (the second may be the first again: timeout(1) sends it to the process and then to its group). A pipe that nobody
+// reads any more is an error of the write, for the same reason.
 #include "cli.h"
 
 #include <signal.h>
 #include <string.h>
-#include <time.h>
 
 static hr_runtime *volatile interrupted_runtime;
 static volatile sig_atomic_t interrupted_by;
-static volatile time_t interrupted_at;
+static volatile sig_atomic_t interrupted_count;
 
 static void on_signal(int number)
 {
-    time_t now = time(NULL);
-    if (interrupted_by && now - interrupted_at >= 2) {
+    interrupted_by = number;
+    if (++interrupted_count > 2) {
         (void)signal(number, SIG_DFL);
         (void)raise(number);
     }
-    if (interrupted_by)
-        return;
-    interrupted_by = number;
-    interrupted_at = now;
     hr_runtime *runtime = interrupted_runtime;
     if (runtime)
         hr_runtime_interrupt(runtime);
