@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Ctrl-C: the first signal cancels what the runtime does, so that everything is put away; the third ends the program at
-// once (the second may be the first again: timeout(1) sends it to the process and then to its group). A pipe that nobody
-// reads any more is an error of the write, for the same reason.
+// once (the second may be the first again: timeout(1) sends it to the process and then to its group). A pipe that
+// nobody reads any more is an error of the write, for the same reason.
 #include "cli.h"
 
 #include <signal.h>
