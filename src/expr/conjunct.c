@@ -105,21 +105,21 @@ static hr_status from_term(hr_program *p, const hr_node *n, bool negated, hr_err
 
 hr_status hr__program_find_conjuncts(hr_program *p, hr_error *err)
 {
-    HR_VEC(int32_t) todo = {0};
+    HR_VEC(int32_t) waiting = {0};
     hr_status status = HR_OK;
     if (p->predicate >= 0)
-        HR_GO(HR_VEC_PUSH(&todo, p->predicate, err));
-    while (todo.count > 0 && p->conjuncts.count < 4096) {
-        const hr_node *n = hr__graph_node(&p->graph, todo.items[--todo.count]);
+        HR_GO(HR_VEC_PUSH(&waiting, p->predicate, err));
+    while (waiting.count > 0 && p->conjuncts.count < 4096) {
+        const hr_node *n = hr__graph_node(&p->graph, waiting.items[--waiting.count]);
         bool negated = n->op == HR_NODE_NOT;
         if (n->op == HR_NODE_AND) {
-            HR_GO(HR_VEC_PUSH(&todo, n->args[1], err));
-            HR_GO(HR_VEC_PUSH(&todo, n->args[0], err));
+            HR_GO(HR_VEC_PUSH(&waiting, n->args[1], err));
+            HR_GO(HR_VEC_PUSH(&waiting, n->args[0], err));
         } else {
             HR_GO(from_term(p, negated ? hr__graph_node(&p->graph, n->args[0]) : n, negated, err));
         }
     }
 out:
-    HR_VEC_FINISH(&todo);
+    HR_VEC_FINISH(&waiting);
     return status;
 }
