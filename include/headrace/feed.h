@@ -20,15 +20,6 @@ extern "C" {
 typedef struct hr_feed hr_feed;
 typedef struct hr_batch hr_batch;
 
-/** Where a feed stands: after the last batch that was delivered. */
-typedef struct hr_position {
-    int64_t epoch;
-    int64_t step; /**< batches of this epoch that this rank was given */
-    int64_t row;  /**< rows of this epoch that this rank was given */
-    uint64_t seed;
-    uint64_t plan_hash;
-} hr_position;
-
 /** Where a reader's time went, in seconds, since it was opened. */
 typedef struct hr_feed_stats {
     int64_t batches, rows, bytes, epochs;
@@ -61,10 +52,21 @@ HR_API void hr_feed_close(hr_feed **feed); /**< batches that are still held stay
 HR_API HR_USE_RESULT hr_status hr_feed_next(hr_feed *feed, hr_batch **out, hr_error *err);
 /** Goes to the next epoch; what is left of this one is passed over. HR_END: there is none. */
 HR_API HR_USE_RESULT hr_status hr_feed_next_epoch(hr_feed *feed, hr_error *err);
+/** Where the feed stands: after the last batch that was delivered, not what was made ahead; once the
+ *  epoch's END was seen, at the start of the next one. Any one rank's position restores all ranks
+ *  (hr_stream_options.position). */
 HR_API void hr_feed_position(const hr_feed *feed, hr_position *out);
 HR_API void hr_feed_get_stats(hr_feed *feed, hr_feed_stats *out);
 /** Borrowed. */
 HR_API const hr_schema *hr_feed_schema(const hr_feed *feed);
+
+/* --- positions as text --- */
+
+#define HR_POSITION_BYTES_MAX 512
+/** One JSON object; `buffer` has HR_POSITION_BYTES_MAX bytes. Returns it. */
+HR_API const char *hr_position_print(const hr_position *position, char *buffer);
+/** Reads it back. INVALID: not a position; the message says what was found. */
+HR_API HR_USE_RESULT hr_status hr_position_parse(const char *text, hr_position *out, hr_error *err);
 
 /* --- batches --- */
 

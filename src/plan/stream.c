@@ -19,6 +19,7 @@
 #define PREFETCH_BYTES_MIN (32ll << 20)
 #define WINDOW_ROWS        16384
 #define RANKS_MAX          4096
+#define LANES              8
 
 typedef enum rank_state { RANK_SHARED, RANK_DETACHED, RANK_OWN, RANK_GONE } rank_state;
 
@@ -59,6 +60,7 @@ struct hr_stream {
 };
 
 static const char *const shuffle_choices[] = {"none", "blocks", "window", NULL};
+static const char *const tail_choices[] = {"uneven", "drop", "pad", NULL};
 static const hr_option_row stream_rows[] = {
     {"batch_rows", HR_OPTION_INT, offsetof(hr_stream_options, batch_rows), 0, 0, 1e12, NULL,
      "rows a batch; 0: whole blocks"},
@@ -77,6 +79,12 @@ static const hr_option_row stream_rows[] = {
      NULL, "rows permuted together by shuffle=\"window\""},
     {"first_epoch", HR_OPTION_INT, offsetof(hr_stream_options, first_epoch), 0, 0, 1e15, NULL,
      "number of the first epoch"},
+    {"global_batch_rows", HR_OPTION_INT, offsetof(hr_stream_options, global_batch_rows), 0, 0, 1e12,
+     NULL, "rows a step over all ranks; instead of batch_rows"},
+    {"tail", HR_OPTION_CHOICE, offsetof(hr_stream_options, tail), 0, 0, 2, tail_choices,
+     "what becomes of the rows that do not fill an epoch's last step"},
+    {"order_lanes", HR_OPTION_INT, offsetof(hr_stream_options, order_lanes), LANES, 1, 4096, NULL,
+     "lanes that shuffle=\"window\" takes rows from"},
     {"first_step", HR_OPTION_INT, offsetof(hr_stream_options, first_step), 0, 0, 1e15, NULL,
      "batches of the first epoch passed over"},
     {"only_rank", HR_OPTION_INT, offsetof(hr_stream_options, only_rank), 0, 0, RANKS_MAX, NULL,
@@ -476,6 +484,9 @@ hr_status hr_dataset_stream(const hr_dataset *dataset, const hr_stream_options *
     if (o.only_rank > o.ranks)
         return HR_FAIL(err, HR_INVALID, "only_rank %lld of %lld ranks", (long long)o.only_rank,
                        (long long)o.ranks);
+    if (o.position || o.global_batch_rows || o.tail == HR_TAIL_PAD)
+        return HR_FAIL(err, HR_UNSUPPORTED, "position, global_batch_rows and tail \"pad\"");
+    o.drop_last |= o.tail == HR_TAIL_DROP;
     HR_TRY(hr__alloc_zero(1, sizeof *s, &s, err));
     s->options = o;
     s->runtime = hr__runtime_ref(dataset->runtime);
