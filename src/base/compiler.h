@@ -18,6 +18,17 @@
 #define HR_FALLTHROUGH __attribute__((fallthrough))
 #define HR_PREFETCH(p) __builtin_prefetch(p)
 #define HR_NORETURN    _Noreturn
+#if defined(__has_feature)
+#define HR_HAS_FEATURE(x) __has_feature(x)
+#else
+#define HR_HAS_FEATURE(x) 0
+#endif
+// Whether the thread sanitizer watches this build.
+#if defined(__SANITIZE_THREAD__) || HR_HAS_FEATURE(thread_sanitizer)
+#define HR_THREAD_SANITIZER true
+#else
+#define HR_THREAD_SANITIZER false
+#endif
 // Code that runs where no sanitizer can follow (between clone and exec).
 #define HR_UNSANITIZED __attribute__((no_sanitize("address", "thread", "undefined"), noinline))
 #define HR_INLINE      static inline __attribute__((always_inline))

@@ -33,12 +33,22 @@
 #define SIGNALS           64
 #define FDS_WITHOUT_RANGE 65536 // how many are closed one by one where close_range is missing
 
+// Shared with the child, whether or not the rest of our memory is.
+typedef struct child_room {
+    char stack[CHILD_STACK_BYTES];
+    volatile int failed_errno;
+} child_room;
+
+// The thread sanitizer takes clone() for fork() and stops watching the child's thread, which in shared memory is ours: a
+// race after the first spawn would go unseen. So under it the child gets a copy of the memory; we sleep as before.
+#define CHILD_FLAGS ((HR_THREAD_SANITIZER ? 0 : CLONE_VM) | CLONE_VFORK | SIGCHLD)
+
 typedef struct launch {
     const hr_spawn *spawn;
     const char *path;
     char **envp;
     pid_t parent;
-    volatile int failed_errno;
+    child_room *room;
 } launch;
 
 // What rt_sigaction(2) takes, zero being the default action; glibc's own struct has another layout.
@@ -69,7 +79,7 @@ HR_UNSANITIZED static int child_main(void *context)
         syscall(SYS_fcntl, spawn->keep_fds[i], F_SETFD, 0);
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &no_signals, NULL, sizeof no_signals);
     syscall(SYS_execve, l->path, spawn->argv, l->envp);
-    l->failed_errno = errno;
+    l->room->failed_errno = errno;
     syscall(SYS_exit_group, 127);
     return 127;
 }
@@ -132,24 +142,25 @@ out:
 
 static hr_status clone_child(launch *l, pid_t *pid_out, hr_error *err)
 {
-    char *stack = mmap(NULL, CHILD_STACK_BYTES, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
-    if (stack == MAP_FAILED)
+    child_room *room =
+        mmap(NULL, sizeof *room, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (room == MAP_FAILED)
         return hr__error_errno(err, errno, "memory to start '%s'", l->path);
     sigset_t all, before;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
+    l->room = room;
     // Returns once the child has execed or is gone.
-    pid_t pid = clone(child_main, stack + CHILD_STACK_BYTES, CLONE_VM | CLONE_VFORK | SIGCHLD, l);
-    int errnum = errno;
+    pid_t pid = clone(child_main, room->stack + CHILD_STACK_BYTES, CHILD_FLAGS, l);
+    int errnum = errno, failed_errno = room->failed_errno;
     sigprocmask(SIG_SETMASK, &before, NULL);
-    munmap(stack, CHILD_STACK_BYTES);
+    munmap(room, sizeof *room);
     if (pid < 0)
         return hr__error_errno(err, errnum, "start '%s'", l->path);
-    if (l->failed_errno) {
+    if (failed_errno) {
         while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
             ;
-        return hr__error_errno(err, l->failed_errno, "start '%s'", l->path);
+        return hr__error_errno(err, failed_errno, "start '%s'", l->path);
     }
     *pid_out = pid;
     return HR_OK;
