@@ -532,7 +532,8 @@ hr_status hr__batcher_open(const hr_read_config *read, const hr_batch_config *co
     hr_piece_sink reads = {.put = put, .ended = read_ended, .hungry = hungry, .self = b};
     *out = b; // the sink may be called before this returns
     HR_GO(hr__flow_open(config->runtime, &ops, b, &flow, &b->flow, err));
-    HR_GO(hr__read_open(read, &reads, &b->read, err));
+    // From here on the sink may be in a call that waits for a lock of our caller: on failure it closes what began.
+    HR_TRY(hr__read_open(read, &reads, &b->read, err));
     hr__mutex_lock(&b->mutex);
     b->reading = true;
     hr__mutex_unlock(&b->mutex);

@@ -390,6 +390,7 @@ typedef struct hr_out_sink {
     void *self;
 } hr_out_sink;
 typedef struct hr_batcher hr_batcher;
+// On failure *out is NULL, or what had begun: the caller closes it, holding no lock that its sink takes.
 HR_USE_RESULT hr_status hr__batcher_open(const hr_read_config *read, const hr_batch_config *config,
                                          const hr_out_sink *sink, hr_batcher **out, hr_error *err);
 void hr__batcher_kick(hr_batcher *batcher); // the sink has room again

@@ -93,6 +93,7 @@ static const hr_option_row stream_rows[] = {
 static const hr_option_table stream_table = {"stream", sizeof(hr_stream_options), stream_rows,
                                              HR_COUNTOF(stream_rows)};
 
+// Lock held. On failure *out is NULL or to be closed, without the lock.
 static hr_status open_leg(hr_stream *s, int64_t only_rank, uint64_t epoch, int64_t batch, leg **out,
                           hr_error *err);
 
@@ -370,12 +371,7 @@ static hr_status open_leg(hr_stream *s, int64_t only_rank, uint64_t epoch, int64
     };
     hr_out_sink sink = {.put = put, .wanted = wanted, .ended = ended, .self = l};
     *out = l; // readers may kick it at once
-    hr_status status = hr__batcher_open(&read, &config, &sink, &l->batcher, err);
-    if (status != HR_OK) {
-        *out = NULL;
-        hr__free(l);
-    }
-    return status;
+    return hr__batcher_open(&read, &config, &sink, &l->batcher, err);
 }
 
 static void close_leg(leg **l)

@@ -191,11 +191,33 @@ static void stream__survives_every_failed_allocation(void **state)
     hr_runtime_close(&rt);
 }
 
+// The threads are at the stream's flow when its other half cannot be made.
+static void stream__that_cannot_be_opened_waits_for_nobody(void **state)
+{
+    hr_runtime *rt = open_runtime(2);
+    hr_dataset *d = range_of(rt);
+    int failed = 0;
+    for (unsigned n = 1; n < 100; n++) {
+        hr_error err = HR_ERROR_INIT;
+        hr_stream *s = NULL;
+        hr__mem_fail_after(n);
+        hr_status status = hr_dataset_stream(d, NULL, &s, &err);
+        hr__mem_fail_after(0);
+        assert_true(status == HR_OK || status == HR_NOMEM);
+        failed += status != HR_OK;
+        hr_stream_close(&s);
+    }
+    assert_true(failed > 10);
+    hr_dataset_unref(&d);
+    hr_runtime_close(&rt);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stream__tells_what_a_rank_did_not_get),
         cmocka_unit_test(stream__goes_on_without_ranks_that_are_given_up),
+        cmocka_unit_test(stream__that_cannot_be_opened_waits_for_nobody),
         cmocka_unit_test(stream__survives_every_failed_allocation),
     };
     return cmocka_run_group_tests_name("stream", tests, NULL, NULL);
