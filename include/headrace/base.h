@@ -29,6 +29,7 @@ extern "C" {
 typedef enum hr_status {
     HR_OK = 0,
     HR_END = 1,          /**< nothing more: the normal end of an iteration */
+    HR_AGAIN = 2,        /**< not now: the message says what it waits for; ask again */
     HR_INVALID = -1,     /**< the caller's argument is wrong: change the call */
     HR_NOMEM = -2,       /**< the heap refused */
     HR_IO = -3,          /**< the system refused: disk, socket, process */

@@ -28,10 +28,13 @@ typedef struct hr_runtime_options {
     int64_t io_threads; /**< that read ahead. Default 4 */
     const char *
         spill_dir; /**< where what does not fit goes. Default: HEADRACE_SPILL, TMPDIR, /var/tmp. "none": nowhere */
+    /** Slots that trainers share; ingest takes none. Default: the processors of this process, and no
+     *  GPU; HEADRACE_CPUS, HEADRACE_GPUS. */
+    int64_t cpus, gpus;
 } hr_runtime_options;
 #define HR_RUNTIME_OPTIONS_INIT                                                                    \
     {                                                                                              \
-        sizeof(hr_runtime_options), 0, 0, 0, NULL                                                  \
+        sizeof(hr_runtime_options), 0, 0, 0, NULL, 0, 0                                            \
     }
 
 /** Opens a runtime. options may be NULL. LIMIT: the budget is below 16 MiB or over what the machine has.
@@ -54,6 +57,14 @@ typedef struct hr_memory_stats {
         copied_bytes; /**< held by consumers now; copied because they held too much */
 } hr_memory_stats;
 HR_API void hr_runtime_memory(hr_runtime *runtime, hr_memory_stats *out);
+
+/** The ledger of slots that trainers take (train.h). */
+typedef struct hr_slots_stats {
+    double cpus, gpus;           /**< there are */
+    double cpus_used, gpus_used; /**< taken now */
+    int64_t holders;             /**< trainers that hold some */
+} hr_slots_stats;
+HR_API void hr_runtime_slots(hr_runtime *runtime, hr_slots_stats *out);
 /** How many threads decode and transform. */
 HR_API int hr_runtime_threads(const hr_runtime *runtime);
 /** "budget 7.1 GiB (30 % of available memory), 2 threads, spill to /var/tmp": one line. Returns buffer. */

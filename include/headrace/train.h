@@ -2,8 +2,10 @@
 /**
  * Trainers: worker processes fed and watched, and the ingest check, the trainer that only reads and measures.
  *
- * hr_trainer_run is called by one thread and returns when all workers ended. A session belongs to
- * one worker process and one thread.
+ * A trainer belongs to one thread: the one that starts it also waits for it and finishes it (workers
+ * end with that thread), and every callback comes on it, from within hr_trainers_wait or
+ * hr_trainer_run. One thread may run many trainers at once. hr_trainer_cancel may be called from
+ * callbacks and from any thread. A session belongs to one worker process and one thread.
  */
 #ifndef HEADRACE_TRAIN_H
 #define HEADRACE_TRAIN_H
@@ -43,41 +45,119 @@ typedef struct hr_worker_result {
     int64_t reports_replaced; /**< reports that a later one took the place of */
 } hr_worker_result;
 
+#define HR_FAILURES_ENDLESS (-1)
+#define HR_STALL_SILENT     (-1.0)
+
+/** Zero means the default, for every field. What it points to is copied when the trainer starts, and
+ *  datasets are referenced; `context` is the caller's until the trainer is finished. */
 typedef struct hr_trainer_options {
     size_t size;
-    int64_t workers;         /**< default 1 */
-    const char *const *argv; /**< the worker program, NULL-ended; it calls hr_session_open */
-    const void *payload;     /**< given to each worker: hr_session_payload */
+    int64_t workers; /**< default 1 */
+    /** The worker program, NULL-ended; it calls hr_session_open. NULL: this program itself, which
+     *  begins with hr_worker_main. */
+    const char *const *argv;
+    const void *payload; /**< given to each worker: hr_session_payload */
     size_t payload_bytes;
     const hr_trainer_dataset *datasets;
     int32_t dataset_count;
     double
         worker_idle_s; /**< a worker that asks for nothing and reports nothing for so long is ended; 0: never */
-    /** Called on the caller's thread for each report (metrics coalesce when a worker is faster) and
-     *  each line that a worker prints through its session. May be NULL. A value other than HR_OK
-     *  ends the run. */
+    /** Called for each report (metrics coalesce when a worker is faster) and each line that a worker
+     *  prints through its session (rank -1: the trainer's own words, as the watchdog's). May be
+     *  NULL. A value other than HR_OK ends the run. */
     hr_status (*on_report)(void *context, int64_t rank, const char *json, hr_error *err);
     void (*on_line)(void *context, int64_t rank, const char *line);
     /** Called about ten times a second, for progress and signals: another value than HR_OK cancels the run. */
     hr_status (*on_tick)(void *context, hr_error *err);
     void *context;
+
+    const char *name; /**< in messages, and of who holds slots; default "trainer" */
+    /** Slots of the runtime's ledger that the trainer takes while it runs, fractions allowed: its own
+     *  and those of each worker. Ingest takes none. Default none. */
+    double cpus, gpus, worker_cpus, worker_gpus;
+    /** Read-ahead of each pass over a dataset is bounded by so many bytes, so that one trainer leaves
+     *  room to others. A ceiling, not a reservation: what the oldest task needs it gets. 0: the stream's own. */
+    int64_t ingest_bytes;
+
+    /** Where checkpoints are kept, as checkpoint_000000 and on; made when missing, held by one trainer
+     *  at a time. NULL: workers cannot report checkpoints. */
+    const char *run_folder;
+    const char *
+        resume_from; /**< a checkpoint's folder, or a run's (its last one): where the workers begin */
+    int64_t keep;    /**< the newest so many checkpoints stay; 0: all */
+    const char *
+        keep_metric; /**< with keep: those stay whose metric of this name is largest, and the last */
+    bool keep_smallest;       /**< smallest instead */
+    const void *preprocessor; /**< kept in each checkpoint as preprocessor.json */
+    size_t preprocessor_bytes;
+    /** How often all workers are ended and started again, from the last checkpoint, after one failed,
+     *  died or was idle. 0: never: who died is told of, the others go on. HR_FAILURES_ENDLESS. */
+    int64_t max_failures;
+    bool
+        fail_fast; /**< a worker that dies ends the run at once, as with max_failures; without: the others go on */
+    double
+        stall_warning_s; /**< nothing moved for so long: a line says who waits for whom. Default 30; HR_STALL_SILENT */
+    /** A checkpoint was committed (after on_report had its metrics); `folder` is its path. */
+    void (*on_checkpoint)(void *context, int64_t rank, const char *json, const char *folder);
+    /** Workers are started again for the n-th time; `reason` says which one failed, and of what. */
+    void (*on_restart)(void *context, int64_t number, const char *reason);
 } hr_trainer_options;
 #define HR_TRAINER_OPTIONS_INIT                                                                    \
     {                                                                                              \
-        sizeof(hr_trainer_options), 0, NULL, NULL, 0, NULL, 0, 0, NULL, NULL, NULL, NULL           \
+        sizeof(hr_trainer_options), 0, NULL, NULL, 0, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL, 0, \
+            0, 0, 0, 0, NULL, NULL, 0, NULL, false, NULL, 0, 0, false, 0, NULL, NULL               \
     }
+
+/** One start of all workers, up to its end. */
+typedef struct hr_trainer_life {
+    double seconds;
+    int64_t from_checkpoint; /**< number of the checkpoint it began from; -1: none */
+    int64_t rank;            /**< whose end ended it; -1: it came to its end, or was cancelled */
+    hr_worker_end end;
+    char *reason; /**< one line; NULL: it came to its end */
+} hr_trainer_life;
 
 typedef struct hr_trainer_result {
     int64_t worker_count;
-    hr_worker_result *workers;
+    hr_worker_result *workers; /**< of the last life */
     uint64_t
         peak_anonymous_bytes; /**< largest sample of the workers' and this process's anonymous memory together */
     hr_stream_stats stream; /**< of all streams that workers opened */
     double seconds;
     uint64_t peak_bytes; /**< the same with the arena's pages, each counted once */
+    int64_t life_count;  /**< 1 + restarts */
+    hr_trainer_life *lives;
+    int64_t checkpoints; /**< committed by this trainer */
+    char *
+        last_checkpoint; /**< path of the last one committed, or of the one resumed from; NULL: none */
+    int64_t stalls;      /**< how often the watchdog spoke */
 } hr_trainer_result;
 
-/** Starts the workers, feeds them, waits. HR_OK: all are done, or some died and the others
+typedef struct hr_trainer hr_trainer;
+
+/** Takes slots and starts the workers. AGAIN: slots are taken; the words say by whom ("waits for 2
+ *  CPUs: trial A holds 2 of 2"); ask again when a trainer ended. LIMIT: it can never fit: what was
+ *  asked, what there is, what to change. INVALID: an option; NOT_FOUND, CORRUPT: resume_from. */
+HR_API HR_USE_RESULT hr_status hr_trainer_start(hr_runtime *runtime,
+                                                const hr_trainer_options *options, hr_trainer **out,
+                                                hr_error *err);
+/** Runs trainers of one runtime (feeds them, calls back, watches, restarts) until one has ended:
+ *  *ended_out is its index, the lowest of several; its slots are free by then. TIMEOUT: none did in
+ *  timeout_s seconds (0: look once; negative: no bound). END: all of them are NULL. Entries may be
+ *  NULL. Not from within a callback. */
+HR_API HR_USE_RESULT hr_status hr_trainers_wait(hr_trainer *const *trainers, int32_t count,
+                                                double timeout_s, int32_t *ended_out,
+                                                hr_error *err);
+HR_API bool hr_trainer_has_ended(const hr_trainer *trainer);
+/** Asks: its workers are ended, and hr_trainers_wait tells when they are. Any thread. */
+HR_API void hr_trainer_cancel(hr_trainer *trainer);
+/** Frees the trainer; one that still runs is cancelled first. The status is the run's, as hr_trainer_run
+ *  tells. *out is set in every case but NOMEM. NULL is fine. */
+HR_API HR_USE_RESULT hr_status hr_trainer_finish(hr_trainer **trainer, hr_trainer_result **out,
+                                                 hr_error *err);
+
+/** Starts the workers, feeds them, waits; where slots are taken by trainers of other threads it waits for
+ *  them too. HR_OK: all are done, or some died and the others
  *  finished: see result. A worker's loop failed: the
  *  status and words it ended with. CANCELLED: interrupted. *out is set
  *  whenever workers were started; free it. */

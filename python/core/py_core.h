@@ -15,7 +15,7 @@
 
 typedef struct py_state {
     PyTypeObject *runtime_type, *dataset_type, *schema_type, *batch_type, *column_type,
-        *tensor_type, *feed_type, *expr_type, *prep_type, *session_type;
+        *tensor_type, *feed_type, *expr_type, *prep_type, *session_type, *trainer_type;
     PyObject *errors[PY_STATUS_COUNT]; // by -status; 0: the base, headrace.Error
 } py_state;
 
@@ -71,6 +71,8 @@ typedef struct py_session {
     PyObject_HEAD hr_session *handle;
 } py_session;
 
+typedef struct py_trainer py_trainer; // py_train.c
+
 py_state *py_state_of(PyObject *self);       // of an object of ours
 py_state *py_module_state(PyObject *module); // of the module
 void *py_new(PyTypeObject *type);            // zeroed, or NULL with an exception
@@ -118,10 +120,12 @@ PyObject *py_block_from_columns(PyObject *module, PyObject *args);
 
 // --- what waits in other programs (py_train.c, py_function.c) ---
 PyObject *py_trainer_run(PyObject *module, PyObject *args, PyObject *kwargs);
+PyObject *py_trainer_start(PyObject *module, PyObject *args, PyObject *kwargs);
+PyObject *py_trainers_wait(PyObject *module, PyObject *args, PyObject *kwargs);
 PyObject *py_function_serve(PyObject *module, PyObject *args);
 
 extern PyType_Spec py_runtime_spec, py_dataset_spec, py_schema_spec, py_batch_spec, py_column_spec,
-    py_tensor_spec, py_feed_spec, py_expr_spec, py_prep_spec, py_session_spec;
+    py_tensor_spec, py_feed_spec, py_expr_spec, py_prep_spec, py_session_spec, py_trainer_spec;
 extern PyMethodDef py_module_methods[];
 
 #endif

@@ -228,6 +228,10 @@ PyMethodDef py_module_methods[] = {
     {"batch_from_columns", py_block_from_columns, METH_VARARGS, "A Batch of arrays and lists."},
     {"trainer_run", KEYWORDS(py_trainer_run), METH_VARARGS | METH_KEYWORDS,
      "Starts workers, feeds them, waits."},
+    {"trainer_start", KEYWORDS(py_trainer_start), METH_VARARGS | METH_KEYWORDS,
+     "As trainer_run, and returns a Trainer at once; a str, when slots are taken: by whom."},
+    {"trainers_wait", KEYWORDS(py_trainers_wait), METH_VARARGS | METH_KEYWORDS,
+     "(trainers, timeout=None): runs them until one ended: its index, or None."},
     {"function_serve", py_function_serve, METH_VARARGS,
      "(begin, describe): a process of functions."},
     {"memory_summary", memory_summary, METH_VARARGS, "(what): the text of `headrace memory`."},
@@ -253,7 +257,8 @@ static int module_exec(PyObject *module)
                    add_type(module, &py_feed_spec, &s->feed_type) ||
                    add_type(module, &py_expr_spec, &s->expr_type) ||
                    add_type(module, &py_prep_spec, &s->prep_type) ||
-                   add_type(module, &py_session_spec, &s->session_type) || py_errors_init(module, s)
+                   add_type(module, &py_session_spec, &s->session_type) ||
+                   add_type(module, &py_trainer_spec, &s->trainer_type) || py_errors_init(module, s)
                ? -1
                : 0;
 }
@@ -271,7 +276,7 @@ static int module_clear(PyObject *module)
     py_state *s = py_module_state(module);
     PyTypeObject **types[] = {&s->runtime_type, &s->dataset_type, &s->schema_type, &s->batch_type,
                               &s->column_type,  &s->tensor_type,  &s->feed_type,   &s->expr_type,
-                              &s->prep_type,    &s->session_type};
+                              &s->prep_type,    &s->session_type, &s->trainer_type};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         Py_CLEAR(*types[i]);
     for (int i = 0; i < PY_STATUS_COUNT; i++)

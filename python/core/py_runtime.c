@@ -4,17 +4,20 @@
 
 static PyObject *runtime_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"memory_bytes", "threads", "io_threads", "spill_dir", NULL};
+    static char *names[] = {"memory_bytes", "threads", "io_threads", "spill_dir",
+                            "cpus",         "gpus",    NULL};
     hr_runtime_options o = HR_RUNTIME_OPTIONS_INIT;
     hr_error err = HR_ERROR_INIT;
-    long long memory = 0, threads = 0, io_threads = 0;
+    long long memory = 0, threads = 0, io_threads = 0, cpus = 0, gpus = 0;
     hr_status status;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|LLLz", names, &memory, &threads, &io_threads,
-                                     &o.spill_dir))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|LLLzLL", names, &memory, &threads, &io_threads,
+                                     &o.spill_dir, &cpus, &gpus))
         return NULL;
     o.memory_bytes = memory;
     o.threads = threads;
     o.io_threads = io_threads;
+    o.cpus = cpus;
+    o.gpus = gpus;
     py_runtime *self = py_new(type);
     if (!self)
         return NULL;
@@ -72,6 +75,16 @@ static PyObject *runtime_memory(py_runtime *self, PyObject *unused)
         (unsigned long long)s.leased_bytes, "copied_bytes", (unsigned long long)s.copied_bytes);
 }
 
+static PyObject *runtime_slots(py_runtime *self, PyObject *unused)
+{
+    hr_slots_stats s;
+    if (check_open(self))
+        return NULL;
+    hr_runtime_slots(self->handle, &s);
+    return Py_BuildValue("{s:d,s:d,s:d,s:d,s:L}", "cpus", s.cpus, "gpus", s.gpus, "cpus_used",
+                         s.cpus_used, "gpus_used", s.gpus_used, "holders", (long long)s.holders);
+}
+
 static PyObject *runtime_repr(py_runtime *self)
 {
     char text[512];
@@ -95,6 +108,8 @@ static PyMethodDef methods[] = {
      "Ends its threads and gives the memory back."},
     {"memory", (PyCFunction)runtime_memory, METH_NOARGS,
      "What it holds now and held at most, in bytes, as a dict."},
+    {"slots", (PyCFunction)runtime_slots, METH_NOARGS,
+     "The CPU and GPU slots that trainers share, and those that are taken, as a dict."},
     {NULL, NULL, 0, NULL},
 };
 static PyGetSetDef getset[] = {
@@ -103,7 +118,8 @@ static PyGetSetDef getset[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 static PyType_Slot slots[] = {
-    {Py_tp_doc, "Runtime(memory_bytes=0, threads=0, io_threads=0, spill_dir=None)\n--\n\nShared "
+    {Py_tp_doc, "Runtime(memory_bytes=0, threads=0, io_threads=0, spill_dir=None, "
+                "cpus=0, gpus=0)\n--\n\nShared "
                 "memory, threads and "
                 "budgets. Zero means the default."},
     {Py_tp_new, runtime_new},

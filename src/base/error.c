@@ -20,6 +20,8 @@ const char *hr_status_name(hr_status status)
         return "OK";
     case HR_END:
         return "END";
+    case HR_AGAIN:
+        return "AGAIN";
     case HR_INVALID:
         return "INVALID";
     case HR_NOMEM:

@@ -22,8 +22,7 @@ hr_status hr__error_errno(hr_error *err, int errnum, const char *format, ...) HR
 // Copies one error into another; either may be NULL. Returns from's status (HR_OK when from is NULL).
 hr_status hr__error_copy(hr_error *to, const hr_error *from);
 
-// Internal, never returned by a public function: nothing now, and who can go on will be woken.
-#define HR_AGAIN ((hr_status)2)
+// Inside, HR_AGAIN also says: nothing now, and who can go on will be woken.
 
 // A failure is never HR_OK, and the compiler knows it: an output that a failed call left alone is not taken for one
 // that is read.

@@ -39,6 +39,8 @@ typedef struct hr_memory_info {
 void hr__memory_info(hr_memory_info *out);
 // Anonymous memory (RssAnon) of a process, 0 when it is gone. Shared pages are not in it.
 uint64_t hr__anonymous_bytes(pid_t pid);
+// How many processes the kernel has killed for want of memory since it started, of any group; 0 where it does not tell.
+uint64_t hr__memory_kills(void);
 
 // --- waiting across processes ---
 // Waits while *word == expected; false when the time was up (timeout_ns UINT64_MAX: none). May return early.

@@ -151,3 +151,12 @@ uint64_t hr__anonymous_bytes(pid_t pid)
         return 0;
     return kib * 1024;
 }
+
+uint64_t hr__memory_kills(void)
+{
+    char text[16384];
+    if (!hr__read_small("/proc/vmstat", text, sizeof text))
+        return 0;
+    const char *at = strstr(text, "\noom_kill ");
+    return at ? strtoull(at + strlen("\noom_kill "), NULL, 10) : 0;
+}

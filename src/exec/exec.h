@@ -47,6 +47,25 @@ void hr__sampler_watch(hr_memory_sampler *sampler, pid_t pid);
 void hr__sampler_close(hr_memory_sampler **sampler, uint64_t *peak_out,
                        uint64_t *peak_anonymous_out);
 
+// --- slots of trainers, and the bell (slots.c) ---
+enum { HR_SLOT_CPU, HR_SLOT_GPU, HR_SLOT_KINDS };
+typedef struct hr_slots_wish {
+    const char *name, *detail; // who asks, and how its numbers came about: for messages
+    double slots[HR_SLOT_KINDS];
+} hr_slots_wish;
+typedef struct hr_slots_claim hr_slots_claim;
+// LIMIT: more than there are. AGAIN: others hold them; the words say who. Giving back rings the bell.
+HR_USE_RESULT hr_status hr__slots_take(hr_runtime *runtime, const hr_slots_wish *wish,
+                                       hr_slots_claim **out, hr_error *err);
+void hr__slots_give(hr_runtime *runtime, hr_slots_claim **claim);
+bool hr__slots_all_of_this_thread(hr_runtime *runtime); // so that waiting for them would be forever
+void hr__slots_print(hr_runtime *runtime, hr_text *out); // a line for `headrace memory`
+// Something happened that a thread may wait for. Read the bell, look around, then await its next ring; it may also
+// come back early.
+uint32_t hr__runtime_bell(const hr_runtime *runtime);
+void hr__runtime_ring(hr_runtime *runtime); // any thread, and signal handlers
+void hr__runtime_await_bell(hr_runtime *runtime, uint32_t seen, uint64_t timeout_ns);
+
 // --- flows ---
 typedef struct hr_flow hr_flow;
 typedef struct hr_flow_ops {

@@ -38,7 +38,11 @@ struct hr_runtime {
     hr_thread io_threads[HR_THREADS_MAX];
     hr_mutex service_mutex;
     hr_service *service; // guards: service_mutex
-    char *spill_dir;     // NULL: nowhere
+    hr_mutex slots_mutex;
+    hr_slots_claim *claims;       // guards: slots_mutex
+    int64_t slots[HR_SLOT_KINDS]; // there are
+    _Atomic uint32_t bell;
+    char *spill_dir; // NULL: nowhere
     char describe[256];
 };
 

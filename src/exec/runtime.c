@@ -27,6 +27,10 @@ static const hr_option_row runtime_rows[] = {
      "threads that read ahead"},
     {"spill_dir", HR_OPTION_TEXT, offsetof(hr_runtime_options, spill_dir), 0, 0, 0, NULL,
      "folder for what does not fit; \"none\": nowhere"},
+    {"cpus", HR_OPTION_INT, offsetof(hr_runtime_options, cpus), 0, 0, 1e6, NULL,
+     "CPU slots that trainers share; 0: the processors of this process"},
+    {"gpus", HR_OPTION_INT, offsetof(hr_runtime_options, gpus), 0, 0, 1e6, NULL,
+     "GPU slots that trainers share"},
 };
 static const hr_option_table runtime_table = {"runtime", sizeof(hr_runtime_options), runtime_rows,
                                               HR_COUNTOF(runtime_rows)};
@@ -107,6 +111,7 @@ static void free_runtime(hr_runtime *rt)
     hr__pool_finish(rt);
     hr__scratch_close(&rt->scratch);
     hr__mutex_finish(&rt->service_mutex);
+    hr__mutex_finish(&rt->slots_mutex);
     hr__free(rt->spill_dir);
     hr__free(rt);
 }
@@ -146,8 +151,11 @@ hr_status hr_runtime_open(const hr_runtime_options *options, hr_runtime **out, h
     rt->refs = 1;
     rt->pid = getpid();
     hr__mutex_init(&rt->service_mutex);
+    hr__mutex_init(&rt->slots_mutex);
     hr__ledger_init(&rt->ledger, (uint64_t)o.memory_bytes);
     rt->arena_bytes = (uint64_t)o.memory_bytes / 4 * 3;
+    rt->slots[HR_SLOT_CPU] = o.cpus > 0 ? o.cpus : hr__cpu_count();
+    rt->slots[HR_SLOT_GPU] = o.gpus;
     if (spill)
         HR_GO(hr__strdup(spill, &rt->spill_dir, err));
     (void)snprintf(rt->describe, sizeof rt->describe,
@@ -253,6 +261,7 @@ bool hr__runtime_interrupted(const hr_runtime *runtime)
 void hr_runtime_interrupt(hr_runtime *runtime)
 {
     atomic_store_explicit(&runtime->interrupted, true, memory_order_relaxed);
+    hr__runtime_ring(runtime);
 }
 
 void hr_runtime_resume(hr_runtime *runtime)
@@ -289,23 +298,29 @@ static void service_stats(void *context, const char *what, hr_text *out)
     hr_store_stats s;
     hr__store_stats(rt->store, &s);
     if (strcmp(what, "json") == 0) {
+        hr_slots_stats slots;
+        hr_runtime_slots(rt, &slots);
         hr__text_add(out,
                      "{\"pid\": %lld, \"budget_bytes\": %llu, \"used_bytes\": %llu, "
                      "\"arena_charged_bytes\": %llu, "
                      "\"arena_peak_bytes\": %llu, \"object_count\": %llu, \"needed_bytes\": %llu, "
                      "\"spilled_bytes\": %llu, "
-                     "\"restored_bytes\": %llu, \"consumed_bytes\": %llu}\n",
+                     "\"restored_bytes\": %llu, \"consumed_bytes\": %llu, \"cpus\": %g, "
+                     "\"cpus_used\": %g, \"gpus\": %g, \"gpus_used\": %g}\n",
                      (long long)rt->pid, (unsigned long long)rt->ledger.limit_bytes,
                      (unsigned long long)rt->ledger.used_bytes,
                      (unsigned long long)s.arena_charged_bytes,
                      (unsigned long long)s.arena_peak_bytes, (unsigned long long)s.object_count,
                      (unsigned long long)s.needed_bytes, (unsigned long long)s.spilled_bytes,
-                     (unsigned long long)s.restored_bytes, (unsigned long long)s.consumed_bytes);
+                     (unsigned long long)s.restored_bytes, (unsigned long long)s.consumed_bytes,
+                     slots.cpus, slots.cpus_used, slots.gpus, slots.gpus_used);
         return;
     }
     if (strcmp(what, "stats-only") != 0)
         hr__text_add(out, "Runtime of process %lld: %s\n", (long long)rt->pid, rt->describe);
     hr__store_stats_print(&s, out);
+    if (strcmp(what, "stats-only") != 0)
+        hr__slots_print(rt, out);
 }
 
 hr_status hr__runtime_service(hr_runtime *runtime, hr_service **out, hr_error *err)

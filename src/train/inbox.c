@@ -31,8 +31,8 @@ static void push_message(hr_worker *worker, uint32_t type, const void *bytes, si
     *trainer->inbox_last = message;
     trainer->inbox_last = &message->next;
     trainer->inbox_bytes += count;
-    hr__cond_signal(&trainer->arrived);
     hr__mutex_unlock(&trainer->mutex);
+    hr__runtime_ring(trainer->runtime);
 }
 
 static void got_message(hr_peer_owner *owner, hr_peer *peer, uint32_t type, const void *bytes,
@@ -198,11 +198,9 @@ static hr_status drain_reports(hr_trainer *trainer, hr_error *err)
     return HR_OK;
 }
 
-hr_status hr__inbox_drain(hr_trainer *trainer, uint64_t timeout_ns, hr_error *err)
+hr_status hr__inbox_drain(hr_trainer *trainer, hr_error *err)
 {
     hr__mutex_lock(&trainer->mutex);
-    if (!trainer->inbox)
-        (void)hr__cond_wait_ns(&trainer->arrived, &trainer->mutex, timeout_ns);
     hr_trainer_message *messages = trainer->inbox;
     trainer->inbox = NULL;
     trainer->inbox_last = &trainer->inbox;
@@ -226,4 +224,6 @@ void hr__inbox_free(hr_trainer *trainer)
         trainer->inbox = message->next;
         hr__free(message);
     }
+    trainer->inbox_last = &trainer->inbox;
+    trainer->inbox_bytes = 0;
 }

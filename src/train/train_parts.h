@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Inside the room: a run of a trainer, its workers, the streams they share.
+// Inside the room: a trainer, the lives of its workers, the streams they share.
 //
 //   service thread ──messages──▶ inbox ──▶ the caller's thread: opens streams, calls the user back, watches processes
 //
+// A trainer goes through lives: each starts all workers and ends when the last of them is over. What a life had (its
+// workers, passes, messages) is gone before the next one begins.
+//
 // Everything but the inbox belongs to the caller's thread, so it has no locks; the service thread only copies what
-// it got.
+// it got, and rings the runtime's bell.
 #ifndef HR_TRAIN_TRAIN_PARTS_H
 #define HR_TRAIN_TRAIN_PARTS_H
 
@@ -16,8 +19,6 @@
 #include "train/train_wire.h"
 #include <headrace/train.h>
 #include <sys/types.h>
-
-typedef struct hr_trainer hr_trainer;
 
 typedef struct hr_trainer_message {
     struct hr_trainer_message *next;
@@ -36,7 +37,8 @@ typedef struct hr_worker {
     hr_report_ring *ring;
     bool peer_gone, reaped, ended, finished, idle, cancelled;
     int exit_code;
-    uint64_t reaped_ns, finished_ns;
+    int64_t memory_kills; // processes that the kernel killed for want of memory while it lived
+    uint64_t reaped_ns, finished_ns, ended_ns;
     hr_status status; // of its FINISH
     char *message;
     uint8_t *details;
@@ -67,9 +69,10 @@ typedef struct hr_pass_count {
 } hr_pass_count;
 
 struct hr_trainer {
-    hr_runtime *runtime;
+    hr_runtime *runtime; // referenced
     hr_service *service;
-    hr_trainer_options options;
+    hr_trainer_options options; // copies of its own (trainer_options.c)
+    hr_slots_claim *slots;
     hr_worker *workers;
     int64_t worker_count;
     int payload_fd;
@@ -78,12 +81,50 @@ struct hr_trainer {
     hr_pass_count *counts;
     uint64_t pass_serial;
     hr_stream_stats stats; // of passes that ended
-    hr_mutex mutex;        // guards: inbox, inbox_last, inbox_bytes, lines_dropped
-    hr_cond arrived;
+    uint64_t started_ns, ticked_ns;
+
+    hr_trainer_life *lives; // those that are over
+    int64_t life_count;
+    uint64_t life_started_ns;
+    uint64_t memory_kills; // of the system, when it started
+
+    _Atomic bool cancel_asked;
+    bool in_step; // a callback is under way
+    bool ended;
+    hr_status status; // what went wrong outside of the workers; when it ended: what the run came to
+    hr_error error;
+    hr_trainer_result *result; // once it ended; NULL: no memory for it
+
+    hr_mutex mutex; // guards: inbox, inbox_last, inbox_bytes, lines_dropped
     hr_trainer_message *inbox, **inbox_last;
     size_t inbox_bytes;
     uint64_t lines_dropped;
 };
+
+// trainer_options.c
+HR_USE_RESULT hr_status hr__trainer_options_copy(const hr_trainer_options *from,
+                                                 hr_trainer_options *to, hr_error *err);
+void hr__trainer_options_free(hr_trainer_options *options);
+HR_USE_RESULT hr_status hr__trainer_slots(hr_trainer *trainer, hr_error *err); // takes them
+
+// life.c
+HR_USE_RESULT hr_status hr__life_start(hr_trainer *trainer, hr_error *err);
+int64_t hr__life_watch(hr_trainer *trainer, uint64_t now_ns); // how many are still at work
+void hr__life_cancel(hr_trainer *trainer);                    // kills who is still at work
+void hr__life_stop(hr_trainer *trainer);                      // nothing of it is left
+// Who ended it, when it did not come to its end by itself; NULL: nobody. Deaths count where the options say so.
+const hr_worker *hr__life_culprit(const hr_trainer *trainer);
+bool hr__deaths_count(const hr_trainer *trainer);
+bool hr__worker_failed(const hr_worker *worker);
+bool hr__worker_died(const hr_worker *worker);
+
+// trainer_result.c
+hr_worker_end hr__worker_end_of(const hr_worker *worker);
+// Notes the life that is over, ended by `culprit` (NULL: by itself).
+void hr__life_note(hr_trainer *trainer, const hr_worker *culprit);
+// What the run came to, when nothing went wrong outside of the workers.
+hr_status hr__trainer_judge(hr_trainer *trainer, hr_error *err);
+void hr__trainer_sum_up(hr_trainer *trainer); // sets the result
 
 // workers.c
 HR_USE_RESULT hr_status hr__worker_start(hr_trainer *trainer, hr_worker *worker, hr_error *err);
@@ -108,7 +149,8 @@ void hr__passes_close(hr_trainer *trainer);
 extern void (*const hr__inbox_message)(hr_peer_owner *owner, hr_peer *peer, uint32_t type,
                                        const void *bytes, size_t count);
 extern void (*const hr__inbox_gone)(hr_peer_owner *owner, hr_peer *peer);
-HR_USE_RESULT hr_status hr__inbox_drain(hr_trainer *trainer, uint64_t timeout_ns, hr_error *err);
+// Handles what came; does not wait.
+HR_USE_RESULT hr_status hr__inbox_drain(hr_trainer *trainer, hr_error *err);
 void hr__inbox_free(hr_trainer *trainer);
 
 #endif

@@ -8,6 +8,7 @@
 #include "base/os.h"
 #include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #define LINGER_NS (30ull * 1000 * 1000 * 1000) // after FINISH: time for the program's own clean-up
 #define DRAIN_NS  (1ull * 1000 * 1000 * 1000)  // after its end: for the connection to be seen gone
@@ -15,7 +16,8 @@
 static hr_status spawn_worker(hr_trainer *trainer, hr_worker *worker, int attach_fd, int report_fd,
                               hr_error *err)
 {
-    char rows[5][64];
+    char rows[6][64];
+    char self[4096];
     const char *env[HR_COUNTOF(rows) + 1] = {NULL};
     const int fds[] = {attach_fd, report_fd, trainer->payload_fd};
     snprintf(rows[0], sizeof rows[0], "HEADRACE_ATTACH_FD=%d", attach_fd);
@@ -23,9 +25,13 @@ static hr_status spawn_worker(hr_trainer *trainer, hr_worker *worker, int attach
     snprintf(rows[2], sizeof rows[2], "HEADRACE_PAYLOAD_FD=%d", trainer->payload_fd);
     snprintf(rows[3], sizeof rows[3], "HEADRACE_RANK=%lld", (long long)worker->rank);
     snprintf(rows[4], sizeof rows[4], "HEADRACE_WORLD_SIZE=%lld", (long long)trainer->worker_count);
+    snprintf(rows[5], sizeof rows[5], "HEADRACE_WORKER_OF=%ld", (long)getpid());
     for (size_t i = 0; i < HR_COUNTOF(rows); i++)
         env[i] = rows[i];
-    const hr_spawn spawn = {.argv = trainer->options.argv,
+    const char *again[] = {self, NULL};
+    if (!trainer->options.argv)
+        HR_TRY(hr__self_path(self, sizeof self, err));
+    const hr_spawn spawn = {.argv = trainer->options.argv ? trainer->options.argv : again,
                             .env = env,
                             .keep_fds = fds,
                             .keep_fd_count = (int)HR_COUNTOF(fds),
@@ -74,6 +80,7 @@ static void reap(hr_worker *worker, bool wait, uint64_t now_ns)
         worker->reaped = true;
         worker->reaped_ns = now_ns;
         worker->exit_code = code;
+        worker->memory_kills = (int64_t)(hr__memory_kills() - worker->trainer->memory_kills);
     }
 }
 

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// One life of a trainer: all workers started, watched until the last is over, and nothing of them left.
+//
+// A worker that dies or sleeps does not end a life unless the options say so: its rank is given up, the others go on,
+// and the result tells. A worker whose loop failed does: the others get a moment to end by themselves (they are
+// likely to fail of the same), then they are ended.
+#include "train/train_parts.h"
+
+#include "base/os.h"
+#include <string.h>
+
+#define GRACE_NS (2000ull * 1000 * 1000) // for the others, after one failed
+
+hr_status hr__life_start(hr_trainer *trainer, hr_error *err)
+{
+    trainer->life_started_ns = hr__now_ns();
+    trainer->memory_kills = hr__memory_kills();
+    HR_TRY(hr__alloc_zero((size_t)trainer->options.workers, sizeof *trainer->workers,
+                          &trainer->workers, err));
+    trainer->worker_count = trainer->options.workers;
+    for (int64_t rank = 0; rank < trainer->worker_count; rank++)
+        trainer->workers[rank].rank = rank;
+    for (int64_t rank = 0; rank < trainer->worker_count; rank++)
+        HR_TRY(hr__worker_start(trainer, &trainer->workers[rank], err));
+    return HR_OK;
+}
+
+void hr__life_stop(hr_trainer *trainer)
+{
+    for (int64_t i = 0; i < trainer->worker_count; i++)
+        hr__worker_kill(&trainer->workers[i]); // all at once, then one by one
+    for (int64_t i = 0; i < trainer->worker_count; i++)
+        hr__worker_finish(&trainer->workers[i]); // after it no callback comes any more
+    hr__passes_close(trainer);
+    hr__inbox_free(trainer);
+    hr__free(trainer->workers);
+    trainer->workers = NULL;
+    trainer->worker_count = 0;
+}
+
+// Whether it asked for, took or reported anything since we last looked; waiting for us is no idleness.
+static void watch_idleness(hr_trainer *trainer, hr_worker *worker, uint64_t now)
+{
+    bool waiting;
+    if (trainer->options.worker_idle_s <= 0 || worker->reaped || worker->finished)
+        return;
+    uint64_t mark = hr__passes_progress(trainer, worker, &waiting) + worker->messages +
+                    hr__report_ring_written(worker->ring);
+    if (waiting || mark != worker->active_mark) {
+        worker->active_mark = mark;
+        worker->active_ns = now;
+        return;
+    }
+    if ((double)(now - worker->active_ns) * 1e-9 >= trainer->options.worker_idle_s) {
+        worker->idle = true;
+        hr__worker_kill(worker);
+    }
+}
+
+bool hr__worker_failed(const hr_worker *worker)
+{
+    return worker->finished && worker->status != HR_OK;
+}
+
+// Died: its process is over and it never said that its loop was.
+bool hr__worker_died(const hr_worker *worker)
+{
+    return worker->ended && !worker->finished;
+}
+
+bool hr__deaths_count(const hr_trainer *trainer)
+{
+    return trainer->options.fail_fast || trainer->options.max_failures != 0;
+}
+
+static uint64_t end_ns(const hr_worker *worker)
+{
+    return worker->finished ? worker->finished_ns : worker->ended_ns;
+}
+
+const hr_worker *hr__life_culprit(const hr_trainer *trainer)
+{
+    const hr_worker *first = NULL;
+    for (int64_t i = 0; i < trainer->worker_count; i++) {
+        const hr_worker *worker = &trainer->workers[i];
+        bool guilty = hr__worker_failed(worker) ||
+                      (hr__worker_died(worker) && !worker->cancelled && hr__deaths_count(trainer));
+        if (guilty && (!first || end_ns(worker) < end_ns(first)))
+            first = worker;
+    }
+    return first;
+}
+
+void hr__life_cancel(hr_trainer *trainer)
+{
+    for (int64_t i = 0; i < trainer->worker_count; i++) {
+        hr_worker *worker = &trainer->workers[i];
+        if (worker->ended || worker->finished || worker->reaped)
+            continue;
+        worker->cancelled = true;
+        hr__worker_kill(worker);
+    }
+}
+
+int64_t hr__life_watch(hr_trainer *trainer, uint64_t now)
+{
+    int64_t running = 0;
+    for (int64_t i = 0; i < trainer->worker_count; i++) {
+        hr_worker *worker = &trainer->workers[i];
+        if (worker->ended)
+            continue;
+        watch_idleness(trainer, worker, now);
+        if (!hr__worker_watch(worker, now)) {
+            running++;
+            continue;
+        }
+        worker->ended = true;
+        worker->ended_ns = now;
+        hr__passes_leave(trainer, worker, !worker->finished);
+    }
+    hr__passes_retire(trainer);
+    const hr_worker *culprit = running > 0 ? hr__life_culprit(trainer) : NULL;
+    if (culprit && (!culprit->finished || now - culprit->finished_ns > GRACE_NS))
+        hr__life_cancel(trainer);
+    return running;
+}
