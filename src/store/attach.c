@@ -307,17 +307,10 @@ hr_status hr__client_send(hr_client *client, uint32_t type, const void *bytes, s
                           hr_error *err)
 {
     uint8_t *packet = NULL;
+    size_t packet_bytes;
     HR_TRY(check_fork(client, err));
-    if (type < HR_MESSAGE_UPPER || count > HR_MESSAGE_BYTES_MAX - sizeof type)
-        return HR_FAIL(err, HR_INVALID,
-                       "message of type %u with %zu bytes: allowed are types from %u on and %zu "
-                       "bytes",
-                       type, count, HR_MESSAGE_UPPER, HR_MESSAGE_BYTES_MAX - sizeof type);
-    HR_TRY(hr__alloc(sizeof type + count, &packet, err));
-    memcpy(packet, &type, sizeof type);
-    if (count)
-        memcpy(packet + sizeof type, bytes, count);
-    hr_status status = hr__socket_send(client->fd, packet, sizeof type + count, NULL, 0, err);
+    HR_TRY(hr__message_frame(type, bytes, count, &packet, &packet_bytes, err));
+    hr_status status = hr__socket_send(client->fd, packet, packet_bytes, NULL, 0, err);
     hr__free(packet);
     return status == HR_CANCELLED ? HR_END : status;
 }

@@ -98,16 +98,9 @@ hr_status hr__peer_send(hr_peer *peer, uint32_t type, const void *bytes, size_t 
                         hr_error *err)
 {
     uint8_t *packet = NULL;
-    if (type < HR_MESSAGE_UPPER || count > HR_MESSAGE_BYTES_MAX - sizeof type)
-        return HR_FAIL(err, HR_INVALID,
-                       "message of type %u with %zu bytes: allowed are types from "
-                       "%u on and %zu bytes",
-                       type, count, HR_MESSAGE_UPPER, HR_MESSAGE_BYTES_MAX - sizeof type);
-    HR_TRY(hr__alloc(sizeof type + count, &packet, err));
-    memcpy(packet, &type, sizeof type);
-    if (count)
-        memcpy(packet + sizeof type, bytes, count);
-    hr_status status = send_to(peer, packet, sizeof type + count, NULL, 0, err);
+    size_t packet_bytes;
+    HR_TRY(hr__message_frame(type, bytes, count, &packet, &packet_bytes, err));
+    hr_status status = send_to(peer, packet, packet_bytes, NULL, 0, err);
     hr__free(packet);
     return status;
 }
