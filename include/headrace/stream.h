@@ -111,7 +111,9 @@ HR_API void hr_stream_close(hr_stream **stream);
 typedef struct hr_stream_stats {
     double storage_s, decompress_s, decode_s, transform_s, function_s, batch_s, spill_s,
         memory_s; /**< memory_s: waiting for room */
-    int64_t rows, blocks, batches, dropped_rows;
+    int64_t rows;
+    int64_t blocks; /**< read or made; batches are cut from them */
+    int64_t batches, dropped_rows;
     int64_t source_bytes; /**< read from storage */
     int64_t revoked;      /**< batches taken back from readers that lagged, made again for them */
     int64_t padded_rows;  /**< delivered twice to fill last steps (tail "pad") */

@@ -85,8 +85,11 @@ static hr_status put(void *self, hr_piece *piece, hr_error *err)
             b->queue_bytes += (uint64_t)piece->bytes;
     }
     hr__mutex_unlock(&b->mutex);
-    if (status == HR_OK)
+    if (status == HR_OK) {
+        if (b->config.blocks && (piece->object || piece->block) && !piece->skipped)
+            atomic_fetch_add_explicit(b->config.blocks, 1, memory_order_relaxed); // a figure
         hr__flow_kick(b->flow); // opened before the read flow, closed after it
+    }
     return status;
 }
 

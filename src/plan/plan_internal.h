@@ -372,6 +372,7 @@ typedef struct hr_batch_config {
     uint32_t window_slots;
     uint64_t window_bytes;
     hr_busy *busy;
+    _Atomic int64_t *blocks; // counts pieces that were read; may be NULL
 } hr_batch_config;
 typedef struct hr_out {  // one batch
     hr_object_id object; // a reference that goes with it

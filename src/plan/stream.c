@@ -56,7 +56,7 @@ struct hr_stream {
     bool closing;                     // guards: mutex
     int64_t share_bytes;              // made ahead for each rank
     int64_t batch_bytes, piece_bytes; // of a typical batch, and of what it is made of
-    _Atomic int64_t rows, batches, revoked;
+    _Atomic int64_t rows, blocks, batches, revoked;
 };
 
 static const char *const shuffle_choices[] = {"none", "blocks", "window", NULL};
@@ -368,6 +368,7 @@ static hr_status open_leg(hr_stream *s, int64_t only_rank, uint64_t epoch, int64
         .window_slots = 4 * threads,
         .window_bytes = (uint64_t)HR_MAX(TASK_BYTES, s->share_bytes / 2),
         .busy = &s->busy,
+        .blocks = &s->blocks,
     };
     hr_out_sink sink = {.put = put, .wanted = wanted, .ended = ended, .self = l};
     *out = l; // readers may kick it at once
@@ -629,6 +630,7 @@ void hr_stream_get_stats(const hr_stream *stream, hr_stream_stats *out)
         .spill_s = s[HR_CAUSE_SPILL],
         .memory_s = s[HR_CAUSE_MEMORY],
         .rows = atomic_load_explicit(&stream->rows, memory_order_relaxed),
+        .blocks = atomic_load_explicit(&stream->blocks, memory_order_relaxed),
         .batches = atomic_load_explicit(&stream->batches, memory_order_relaxed),
         .source_bytes =
             (int64_t)atomic_load_explicit(&stream->busy.read_bytes, memory_order_relaxed),

@@ -86,6 +86,35 @@ static void stream__tells_what_a_rank_did_not_get(void **state)
     hr_runtime_close(&rt);
 }
 
+// A thousand rows in fragments of 142: seven, and one of six.
+static void stream__counts_blocks_and_batches(void **state)
+{
+    static const int64_t batch_rows[] = {0, 100, 500}, batches[] = {8, 10, 2};
+    hr_runtime *rt = open_runtime(2);
+    hr_dataset *d = range_of(rt);
+    for (int i = 0; i < 3; i++) {
+        hr_stream_options o = HR_STREAM_OPTIONS_INIT;
+        hr_stream_stats stats;
+        hr_stream *s = NULL;
+        hr_port *port = NULL;
+        hr_error err = HR_ERROR_INIT;
+        int64_t rows = 0;
+        o.batch_rows = batch_rows[i];
+        o.epochs = 2;
+        assert_ok(hr_dataset_stream(d, &o, &s, &err), &err);
+        assert_ok(hr__port_open_local(hr__stream_channel(s, 0), &port, &err), &err);
+        assert_int_equal(pull(port, INT64_MAX, &rows, &err), HR_END);
+        hr_stream_get_stats(s, &stats);
+        assert_int_equal(stats.rows, 2 * ROWS);
+        assert_int_equal(stats.blocks, 2 * 8);
+        assert_int_equal(stats.batches, 2 * batches[i]);
+        hr__port_close(&port);
+        hr_stream_close(&s);
+    }
+    hr_dataset_unref(&d);
+    hr_runtime_close(&rt);
+}
+
 static void stream__goes_on_without_ranks_that_are_given_up(void **state)
 {
     hr_runtime *rt = open_runtime(2);
@@ -216,6 +245,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stream__tells_what_a_rank_did_not_get),
+        cmocka_unit_test(stream__counts_blocks_and_batches),
         cmocka_unit_test(stream__goes_on_without_ranks_that_are_given_up),
         cmocka_unit_test(stream__that_cannot_be_opened_waits_for_nobody),
         cmocka_unit_test(stream__survives_every_failed_allocation),
