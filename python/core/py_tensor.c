@@ -121,8 +121,30 @@ static hr_status tensor_of_block(py_batch *batch, int32_t index, hr_nulls nulls,
     return HR_OK;
 }
 
+// Memory of this tensor's own, at an address that `alignment` divides.
+static int own_copy(py_tensor *self, hr_tensor *tensor, size_t alignment)
+{
+    size_t bytes = (size_t)tensor->item_bytes;
+    for (int32_t i = 0; i < tensor->ndim; i++)
+        bytes *= (size_t)tensor->shape[i];
+    char *memory = PyMem_Malloc(bytes + alignment);
+    if (!memory) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    size_t beyond = (size_t)((uintptr_t)memory % alignment);
+    char *data = memory + (beyond ? alignment - beyond : 0);
+    if (bytes)
+        memcpy(data, tensor->data, bytes);
+    PyMem_Free(self->own_memory);
+    self->own_memory = memory;
+    tensor->data = data;
+    tensor->writable = true;
+    return 0;
+}
+
 PyObject *py_tensor_make(py_state *state, py_batch *batch, int32_t index, int writable,
-                         hr_nulls nulls, double value)
+                         size_t alignment, hr_nulls nulls, double value)
 {
     hr_error err = HR_ERROR_INIT;
     hr_tensor tensor;
@@ -146,17 +168,11 @@ PyObject *py_tensor_make(py_state *state, py_batch *batch, int32_t index, int wr
     self->own_memory = own;
     self->owner = Py_NewRef((PyObject *)batch);
     // A block on the heap is shared: whoever wants to write gets a copy.
-    size_t bytes = (size_t)tensor.item_bytes;
-    for (int32_t i = 0; i < tensor.ndim; i++)
-        bytes *= (size_t)tensor.shape[i];
-    if (writable && !tensor.writable) {
-        if (!(self->own_memory = PyMem_Malloc(bytes ? bytes : 1))) {
+    if ((writable && !tensor.writable) || (uintptr_t)tensor.data % alignment) {
+        if (own_copy(self, &tensor, alignment)) {
             Py_DECREF((PyObject *)self);
-            return PyErr_NoMemory();
+            return NULL;
         }
-        memcpy(self->own_memory, tensor.data, bytes);
-        tensor.data = self->own_memory;
-        tensor.writable = true;
     }
     self->tensor = tensor;
     Py_ssize_t stride = tensor.item_bytes;

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Batches to and from NumPy, pandas, pyarrow and torch. Dense columns are shared, not copied; what no array holds goes
-through Python values. Imported only where one of these forms is asked for.
+"""Batches to and from NumPy, pandas, pyarrow and torch (tf.py and jax.py have theirs). Dense columns are shared, not
+copied; what no array holds goes through Python values. Imported only where one of these forms is asked for.
 
     type                NumPy                       pandas                        torch
     numbers, tensors    the same, read-only view    the same; tensors as objects  the same, writable, copied on write
@@ -82,18 +82,18 @@ def _objects(items):
     return out
 
 
-def array(column, nulls='error'):
+def array(column, nulls='error', writable=False):
     """A column as a NumPy array; see the table above."""
     kind = column.type_id
     if kind in t.NUMBERS or kind in (t.BOOL, t.TENSOR):
-        return np.asarray(column.tensor(nulls=nulls))
+        return np.asarray(column.tensor(nulls=nulls, writable=writable))
     if kind in _TIMES or kind == t.DATE32:
         return _times(column)
     return _objects(values(column))
 
 
-def numpy_batch(batch, nulls='error'):
-    return {c.name: array(c, nulls) for c in batch.columns()}
+def numpy_batch(batch, nulls='error', writable=False):
+    return {c.name: array(c, nulls, writable) for c in batch.columns()}
 
 
 def series(column):
@@ -142,13 +142,53 @@ def torch_batch(batch, nulls='error'):
     return {c.name: torch_tensor(c, nulls) for c in batch.columns()}
 
 
+def _tf_batch(batch, nulls):
+    from . import tf
+    return tf.batch(batch, nulls)
+
+
+def _jax_batch(batch, nulls):
+    from . import jax
+    return jax.batch(batch, nulls)
+
+
 def former(batch_format, nulls='error'):
     """The function that turns a Batch into this form."""
     forms = {'numpy': lambda b: numpy_batch(b, nulls), 'pandas': pandas_batch, 'pyarrow': arrow_batch,
-             'torch': lambda b: torch_batch(b, nulls), None: lambda b: b}
+             'torch': lambda b: torch_batch(b, nulls), 'tf': lambda b: _tf_batch(b, nulls),
+             'jax': lambda b: _jax_batch(b, nulls), None: lambda b: b}
     if batch_format not in forms:
-        raise ValueError(f"batch_format {batch_format!r}: 'numpy', 'pandas', 'pyarrow', 'torch' or None")
+        raise ValueError(f"batch_format {batch_format!r}: 'numpy', 'pandas', 'pyarrow', 'torch', 'tf', 'jax' or None")
     return forms[batch_format]
+
+
+def packed_former(packs, batch_format, nulls, others):
+    """As former, where the feed could not lay columns side by side: [(columns, name, type id), ...] as float32."""
+    named = {c for columns, _, _ in packs for c in columns}
+    if batch_format not in ('numpy', 'torch', 'tf', 'jax'):
+        raise ValueError(f"tensor goes with batch_format 'numpy', 'torch', 'tf' or 'jax' here, not {batch_format!r}")
+
+    def run(batch):
+        made = {c.name: array(c, nulls) for c in batch.columns() if others and c.name not in named}
+        for columns, name, _ in packs:
+            parts = [array(batch[c], nulls) for c in columns]
+            made[name] = np.concatenate([p.reshape(len(p), -1).astype(np.float32) for p in parts], axis=1)
+        return batch_of[batch_format](made)
+
+    def torch_of(made):
+        import torch
+        return {n: torch.tensor(a) if not a.flags.writeable else torch.from_numpy(a) for n, a in made.items()}
+
+    def tf_of(made):
+        import tensorflow as tf
+        return {n: tf.convert_to_tensor(a) for n, a in made.items()}
+
+    def jax_of(made):
+        import jax.numpy as jnp
+        return {n: jnp.asarray(a) for n, a in made.items()}
+
+    batch_of = {'numpy': dict, 'torch': torch_of, 'tf': tf_of, 'jax': jax_of}
+    return run
 
 
 # --- into batches ---

@@ -89,19 +89,20 @@ def begin_function(payload):
 def run_loop():
     import inspect
 
-    from . import _core, _function, train
+    from . import _core, _function
+    from .train import session as worker
     session = _core.Session()
-    train._open_session(session)
+    worker.open_session(session)
     try:
         loop, config = _function.opened(session.payload)
         takes_config = len(inspect.signature(loop).parameters) > 0
         loop(config if config is not None else {}) if takes_config else loop()
     except BaseException as e:
         text, details = describe(e)
-        train._close_session()
+        worker.close_session()
         session.finish(text, details)
         return 1
-    train._close_session()
+    worker.close_session()
     session.finish()
     return 0
 

@@ -5,26 +5,14 @@ result is asked for, in C, on all threads. This file turns keywords into calls a
 
 from . import _core
 from ._core import Expr
+from ._feeds import Batches, Feeds, stream_options
 from ._runtime import runtime
-
-_SHUFFLES = {'none': 0, 'blocks': 1, 'window': 2, None: 0}
-
-
-def _stream_options(batch_size, drop_last, prefetch_blocks, shuffle, seed, window_rows):
-    if shuffle not in _SHUFFLES:
-        raise ValueError(f"shuffle {shuffle!r}: 'none', 'blocks' or 'window'")
-    if batch_size is not None and batch_size <= 0:
-        raise ValueError(f'batch_size {batch_size}: a positive number of rows, or None for whole blocks')
-    ahead = 0 if prefetch_blocks is None else prefetch_blocks or -1  # the library's 0 is automatic, -1 is none
-    return {'batch_rows': batch_size or 0, 'drop_last': drop_last, 'prefetch_blocks': ahead,
-            'shuffle': _SHUFFLES[shuffle], 'seed': seed, 'window_rows': window_rows}
-
 
 def _names(names):
     return [names] if isinstance(names, str) else list(names)
 
 
-class Dataset:
+class Dataset(Feeds):
     """Rows of named columns. Made by the functions of headrace (read_parquet, range, from_numpy, ...)."""
 
     def __init__(self, handle, notes=()):
@@ -130,6 +118,17 @@ class Dataset:
     def randomize_block_order(self, *, seed=0):
         return self._with(self._handle.randomize_block_order(seed or 0))
 
+    def window(self, *, blocks_per_window=None, bytes_per_window=None):
+        """A DatasetPipeline over windows of blocks. Datasets are streamed without it too: see pipeline.py."""
+        from . import pipeline
+        windows = pipeline.windows_of(self, blocks_per_window, bytes_per_window)
+        return pipeline.DatasetPipeline(self, windows=windows)
+
+    def repeat(self, times=None):
+        """A DatasetPipeline that reads this so many times, None: without end; the order of each epoch is its own."""
+        from . import pipeline
+        return pipeline.DatasetPipeline(self, times=pipeline.times_of(times))
+
     def materialize(self):
         """Runs the plan now and keeps the rows, in memory and beyond the budget on disk."""
         return self._with(self._handle.materialize())
@@ -171,10 +170,10 @@ class Dataset:
 
     def take(self, limit=20):
         """The first rows, as dicts."""
-        return _rows(self._handle.take(limit))
+        return rows_of(self._handle.take(limit))
 
     def take_all(self, limit=100_000):
-        rows = _rows(self._handle.take(limit + 1))
+        rows = rows_of(self._handle.take(limit + 1))
         if len(rows) > limit:
             raise ValueError(f'the dataset has more than {limit} rows: raise the limit of take_all')
         return rows
@@ -187,38 +186,33 @@ class Dataset:
         for row in self.take(limit):
             print(row)
 
-    def iter_rows(self, *, prefetch_blocks=None):
-        with self._handle.feed(**_stream_options(None, False, prefetch_blocks, None, 0, 0)) as feed:
-            for batch in feed:
-                yield from _rows(batch)
+    def _begin(self, form, batch_size, order):
+        order = dict(order)
+        epoch = order.pop('epoch', 0)
+        return Batches(self._handle.feed(first_epoch=epoch, **stream_options(batch_size, **order)), form)
 
-    def iter_batches(self, *, batch_size=256, batch_format='numpy', drop_last=False, prefetch_batches=None,
-                     prefetch_blocks=None, shuffle='none', seed=0, window_rows=0, tensor=None, nulls='error'):
-        """Batches of exactly batch_size rows (the last may have fewer), or whole blocks (None), made ahead in C.
+    def _next_pass(self, passes):
+        return {'epoch': passes}
 
-        batch_format: 'numpy' (read-only views), 'pandas', 'pyarrow', 'torch' (writable, seen by nobody else), None (Batch).
-        tensor: a list of number columns: each batch is one [rows, columns] float32 array; a dict of name to such lists packs
-        them beside the other columns. nulls: 'error', 'nan' or a number.
-        prefetch_blocks (or prefetch_batches): how many are made ahead; None: found from the data and the budget; 0: none.
-        """
-        ahead = prefetch_blocks if prefetch_blocks is not None else prefetch_batches
-        options = _stream_options(batch_size, drop_last, ahead, shuffle, seed, window_rows)
-        handle, form = packed(self._handle, tensor, nulls, batch_format)
-        return _batches(handle, options, form)
+    def _schema(self, batch_size, order):
+        return self._handle.schema()
 
-    def iter_torch_batches(self, *, batch_size=256, dtypes=None, **options):
-        """As iter_batches in torch's form; dtypes: one, or a dict by column."""
-        for batch in self.iter_batches(batch_size=batch_size, batch_format='torch', **options):
-            if dtypes is not None:
-                batch = {n: x.to(dtypes.get(n, x.dtype) if isinstance(dtypes, dict) else dtypes)
-                         for n, x in batch.items()}
-            yield batch
+    def _packing(self, packs, nulls, others=None):
+        names, handle = self.columns(), self._handle
+        packed = {c for columns, _, _ in packs for c in columns}
+        others = [n for n in names if n not in packed] if others is None else others
+        handle = handle.select([n for n in names if n in packed or n in others])
+        for columns, name, kind in packs:  # under names of their own, since a column may have this one
+            handle = handle.pack(columns, f'{name} (packed)', type=kind, nulls=nulls, keep=True)
+        handle = handle.select([*others, *(f'{name} (packed)' for _, name, _ in packs)])
+        for _, name, _ in packs:
+            handle = handle.rename(f'{name} (packed)', name)
+        return self._with(handle)
 
-    def feed(self, *, batch_size=256, drop_last=False, prefetch_blocks=None, shuffle='none', seed=0, window_rows=0,
-             epochs=1, first_epoch=0, first_step=0):
+    def feed(self, *, batch_size=256, epochs=1, first_epoch=0, first_step=0, **order):
         """The stream itself, as an iterator of Batch with position(), stats() and next_epoch()."""
         return self._handle.feed(epochs=epochs, first_epoch=first_epoch, first_step=first_step,
-                                 **_stream_options(batch_size, drop_last, prefetch_blocks, shuffle, seed, window_rows))
+                                 **stream_options(batch_size, **order))
 
     def __arrow_c_stream__(self, requested_schema=None):
         return self._handle.__arrow_c_stream__(requested_schema)
@@ -226,7 +220,7 @@ class Dataset:
     def to_arrow(self):
         """Everything as a pyarrow Table."""
         import pyarrow as pa
-        with self._handle.feed(**_stream_options(None, False, None, None, 0, 0)) as feed:  # errors stay ours
+        with self._handle.feed(**stream_options(None)) as feed:  # errors stay ours
             return pa.Table.from_batches((pa.record_batch(b) for b in feed), pa.schema(feed.schema))
 
     def to_pandas(self, limit=None):
@@ -254,30 +248,7 @@ class _AddColumn:
         return frame.assign(**{self.name: self.function(frame)})
 
 
-def packed(handle, tensor, nulls, batch_format):
-    """The plan and the form of iter_batches: what `tensor` asks for is packed in C."""
-    from . import _convert
-    if tensor is None:
-        return handle, _convert.former(batch_format, nulls)
-    if isinstance(tensor, dict):
-        for name, columns in tensor.items():
-            handle = handle.pack(_names(columns), name, nulls=nulls)
-        return handle, _convert.former(batch_format, nulls)
-    if batch_format not in ('numpy', 'torch'):
-        raise ValueError(f"tensor goes with batch_format 'numpy' or 'torch', not {batch_format!r}")
-    names = _names(tensor)
-    handle = handle.select(names).pack(names, 'tensor', nulls=nulls)
-    one = _convert.array if batch_format == 'numpy' else _convert.torch_tensor
-    return handle, lambda batch: one(batch['tensor'])
-
-
-def _batches(handle, options, form):
-    with handle.feed(**options) as feed:
-        for batch in feed:
-            yield form(batch)
-
-
-def _rows(batch):
+def rows_of(batch):
     from . import _convert
     columns = {c.name: _convert.values(c) for c in batch.columns()}
     names = list(columns)

@@ -231,7 +231,7 @@ MISSING = [
     ('import ray; ray.data.read_json("x")', 'read_parquet'), ('import ray; ray.remote(print)', 'Ray itself'),
     ('from ray.ml.preprocessors import MinMaxScaler', 'BatchMapper, Chain and StandardScaler'),
     ('from ray.air.util.check_ingest import make_local_dataset_iterator', 'DummyTrainer'),
-    ('import ray; ray.data.range(9).window(blocks_per_window=1)', 'streamed'), ('import ray.serve', 'names.py'),
+    ('import ray; ray.data.range(9).window().unknown_name()', 'pipeline.py'), ('import ray.serve', 'names.py'),
     ('import ray; ray.data.range(9).random_shuffle()', "shuffle='window'"),
 ]
 
@@ -247,7 +247,7 @@ def test_an_unknown_name_says_what_is_missing_and_what_to_use(ray_script, text, 
 def test_probing_for_names_is_answered(ray_script):
     done = ray_script('''
 import ray
-print(hasattr(ray, "tune"), hasattr(ray.data, "read_csv"), hasattr(ray.data.range(3), "window"), hasattr(ray, "init"))
+print(hasattr(ray, "tune"), hasattr(ray.data, "read_csv"), hasattr(ray.data.range(3), "sort"), hasattr(ray, "init"))
 try:
     import ray.tune
 except ImportError as e:

@@ -3,7 +3,9 @@
 of the time (CPUs, file systems, metadata providers) is accepted and has nothing to do here."""
 
 import headrace as hr
+from headrace import pipeline as _pipeline
 from headrace import train as _train
+from headrace._feeds import Feeds as _Feeds
 from headrace.dataset import Dataset as _Dataset
 from headrace import preprocessors as _preprocessors
 from headrace.preprocessors import BatchMapper, Chain, Preprocessor, PreprocessorNotFittedException  # noqa: F401
@@ -59,7 +61,27 @@ def _missing(name):
 
 # --- ray.data ---
 
-class Dataset(_Dataset):
+class _Native:
+    """Batches are frames and blocks, unless something else is asked for."""
+
+    def iter_batches(self, *, batch_size=None, batch_format='native', prefetch_blocks=0, **options):
+        form = 'pandas' if batch_format in ('native', 'default') else batch_format
+        return super().iter_batches(batch_size=batch_size, batch_format=form, prefetch_blocks=prefetch_blocks, **options)
+
+
+class Epoch(_Native, _pipeline.Epoch):
+    pass
+
+
+class DatasetPipeline(_Native, _pipeline.DatasetPipeline):
+    """Windows and repeats with the parameters of the time."""
+    _epoch = Epoch
+
+    def __getattr__(self, name):
+        raise _missing(f'ray.data.DatasetPipeline.{name}')
+
+
+class Dataset(_Native, _Dataset):
     """A dataset with the parameters of the time."""
 
     def _with(self, handle, note=None):
@@ -71,9 +93,11 @@ class Dataset(_Dataset):
         return super().map_batches(fn, batch_size=batch_size, batch_format=form,
                                    **{k: v for k, v in options.items() if k in known})
 
-    def iter_batches(self, *, batch_size=None, batch_format='native', prefetch_blocks=0, **options):
-        form = 'pandas' if batch_format in ('native', 'default') else batch_format
-        return super().iter_batches(batch_size=batch_size, batch_format=form, prefetch_blocks=prefetch_blocks, **options)
+    def window(self, *, blocks_per_window=None, bytes_per_window=None):
+        return DatasetPipeline(self, windows=_pipeline.windows_of(self, blocks_per_window, bytes_per_window))
+
+    def repeat(self, times=None):
+        return DatasetPipeline(self, times=_pipeline.times_of(times))
 
     def repartition(self, num_blocks, *, shuffle=False):
         return super().repartition(num_blocks)
@@ -167,20 +191,22 @@ def train_report(metrics=None, /, checkpoint=None, **more):
     _train.report(metrics, **more)
 
 
-class DatasetShard:
+class DatasetShard(_Feeds):
     """A worker's part of a dataset: frames, unless another form is asked for."""
 
     def __init__(self, shard):
         self._shard = shard
 
-    def iter_batches(self, *, prefetch_blocks=0, batch_size=None, batch_format='native', drop_last=False):
+    def _begin(self, form, batch_size, order):
+        return self._shard._begin(form, batch_size, order)
+
+    def _schema(self, batch_size, order):
+        return self._shard._schema(batch_size, order)
+
+    def iter_batches(self, *, prefetch_blocks=0, batch_size=None, batch_format='native', **options):
         form = 'pandas' if batch_format in ('native', 'default') else batch_format
         rows = 256 if batch_size is None and _era == 'air' else batch_size
-        return self._shard.iter_batches(batch_size=rows, batch_format=form, drop_last=drop_last,
-                                        prefetch_blocks=prefetch_blocks)
-
-    def iter_torch_batches(self, *, prefetch_blocks=0, batch_size=256, drop_last=False):
-        return self._shard.iter_torch_batches(batch_size=batch_size, drop_last=drop_last, prefetch_blocks=prefetch_blocks)
+        return super().iter_batches(batch_size=rows, batch_format=form, prefetch_blocks=prefetch_blocks, **options)
 
     def stats(self):
         return self._shard.stats()

@@ -10,8 +10,8 @@ import ast
 
 # module -> {name: where it is in era.py}; a name alone stands for itself.
 _PREPROCESSORS = ['Preprocessor', 'BatchMapper', 'Chain', 'StandardScaler', 'PreprocessorNotFittedException']
-_DATA = ['Dataset', 'range', 'range_table', 'range_tensor', 'from_items', 'from_numpy', 'from_arrow', 'from_pandas',
-         'read_parquet', 'read_parquet_bulk']
+_DATA = ['Dataset', 'DatasetPipeline', 'range', 'range_table', 'range_tensor', 'from_items', 'from_numpy', 'from_arrow',
+         'from_pandas', 'read_parquet', 'read_parquet_bulk']
 _SESSION = {'report': 'session_report', 'get_dataset_shard': 'get_dataset_shard', 'get_world_rank': 'world_rank',
             'get_world_size': 'world_size', 'get_local_rank': 'world_rank'}
 
@@ -25,7 +25,8 @@ MODULES = {
             'get': 'identity', '__version__': 'version'},
     'ray.data': _same(_DATA),
     'ray.data.dataset': _same(['Dataset']),
-    'ray.data.read_api': _same([n for n in _DATA if n != 'Dataset']),
+    'ray.data.dataset_pipeline': _same(['DatasetPipeline']),
+    'ray.data.read_api': _same([n for n in _DATA if not n.startswith('Dataset')]),
     'ray.data.preprocessor': _same(['Preprocessor', 'PreprocessorNotFittedException']),
     'ray.data.preprocessors': _same(_PREPROCESSORS),
     'ray.ml': _same(['Preprocessor']),
@@ -64,10 +65,8 @@ INSTEAD = {
     'ray.data': 'headrace.Dataset has what is there: python -c "import headrace; help(headrace.Dataset)"',
     'ray.data.Dataset.map': 'map_batches takes a function of whole batches, and is much faster',
     'ray.data.Dataset.flat_map': 'map_batches may return any number of rows',
-    'ray.data.Dataset.window': 'datasets are streamed as they are: leave it out',
-    'ray.data.Dataset.repeat': 'each pass over iter_batches is an epoch: call it again',
+    'ray.data.DatasetPipeline': 'what there is stands in headrace/pipeline.py',
     'ray.data.Dataset.random_shuffle': "iter_batches(shuffle='window', seed=...) shuffles while it reads",
-    'ray.data.Dataset.to_torch': 'iter_torch_batches gives dicts of tensors',
     'ray.data.context': 'blocks and budget need no settings: headrace.init(memory_bytes=...) has the budget',
     'ray.data.preprocessors': 'BatchMapper, Chain and StandardScaler are there; others as a BatchMapper',
     'ray.ml.preprocessors': 'BatchMapper, Chain and StandardScaler are there; others as a BatchMapper',

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What gives batches: iter_batches and its kin, the same for a Dataset, a worker's shard and a pipeline.
+
+Each of them opens a feed (in C) and says in which form its batches are wanted. Rows are cut, shuffled, packed and made ahead
+by the feed; arrays and tensors are views of its batches. Nothing here loops over rows but iter_rows.
+"""
+
+_SHUFFLES = {'none': 0, 'blocks': 1, 'window': 2, None: 0}
+
+
+def stream_options(batch_size, *, drop_last=False, prefetch_batches=None, prefetch_blocks=None, shuffle='none', seed=0,
+                   window_rows=0):
+    """The words of Python as the options of the library. All iter_ functions take these."""
+    if shuffle not in _SHUFFLES:
+        raise ValueError(f"shuffle {shuffle!r}: 'none', 'blocks' or 'window'")
+    if batch_size is not None and batch_size <= 0:
+        raise ValueError(f'batch_size {batch_size}: a positive number of rows, or None for whole blocks')
+    ahead = prefetch_blocks if prefetch_blocks is not None else prefetch_batches
+    ahead = 0 if ahead is None else ahead or -1  # the library's 0 is automatic, -1 is none
+    return {'batch_rows': batch_size or 0, 'drop_last': drop_last, 'prefetch_blocks': ahead,
+            'shuffle': _SHUFFLES[shuffle], 'seed': seed or 0, 'window_rows': window_rows}
+
+
+class Batches:
+    """An iterator over the batches of a feed, each in the form that was asked for.
+
+    ends: the feed is this iterator's own and closed at the end. epochs: it goes on through all of the feed's epochs.
+    """
+
+    def __init__(self, feed, form, *, ends=True, epochs=False):
+        self._feed, self._form, self._ends, self._epochs = feed, form, ends, epochs
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        if self._feed is None:
+            raise StopIteration
+        try:
+            batch = next(self._feed)
+        except StopIteration:
+            if self._epochs and self._feed.next_epoch():
+                return self.__next__()
+            self.close()
+            raise
+        return self._form(batch)
+
+    def close(self):
+        """Ends it early: what was made ahead is given back. Batches that are held stay valid."""
+        if self._feed is not None and self._ends:
+            self._feed.close()
+        self._feed = None
+
+
+class Passes:
+    """Feeds that are read in passes: a pass with equal options is the next epoch of the same stream."""
+
+    def __init__(self, opened):
+        self._opened, self._feeds, self._unread = opened, {}, set()
+        self.last = None  # the feed of the last pass
+
+    def feed(self, epochs, options):
+        """epochs: how many passes there will be, so that nothing is read ahead for another one; None: unknown."""
+        from . import _core
+        key = (epochs, *sorted(options.items()))
+        feed = self._feeds.get(key)
+        if feed is None:
+            feed = self._feeds[key] = self._opened(epochs=epochs or -1, **options)
+        elif key in self._unread:
+            self._unread.remove(key)
+        elif not feed.next_epoch():
+            raise _core.InvalidError(f'there are {epochs} passes over this, as was asked for, and no more')
+        self.last = feed
+        return feed
+
+    def schema(self, epochs, options):
+        """The schema of the feed that the next pass with these options reads."""
+        key = (epochs, *sorted(options.items()))
+        if key not in self._feeds:
+            self.feed(epochs, options)
+            self._unread.add(key)
+        return self._feeds[key].schema
+
+    def clear(self):
+        self._feeds.clear()
+        self._unread.clear()
+        self.last = None
+
+
+class Feeds:
+    """The iter_ functions. Whoever has them has _begin, which opens a feed, and may have _packing, which packs in C.
+
+    order, in all of them: drop_last, prefetch_blocks (or prefetch_batches: how many are made ahead; None: found from the data
+    and the budget; 0: none), shuffle ('none', 'blocks', 'window'), seed, window_rows; of a Dataset also epoch, the number of
+    the epoch whose order is wanted; of a shard epochs, how many passes there will be at most.
+    """
+
+    def _begin(self, form, batch_size, order):
+        """A Batches over a feed with these options."""
+        raise NotImplementedError
+
+    def _schema(self, batch_size, order):
+        """The schema of such a feed."""
+        raise NotImplementedError
+
+    def _packing(self, packs, nulls, others=None):
+        """The same with columns packed in C, [(columns, name, type id), ...], beside the columns `others` (None: all that
+        are not packed). None: it cannot."""
+        return None
+
+    def _next_pass(self, passes):
+        """The order that makes pass number `passes` the next epoch, where passes do not count themselves."""
+        return {}
+
+    def iter_rows(self, **order):
+        """Rows as dicts of Python values. Slow, as all that handles single rows."""
+        from .dataset import rows_of
+        for rows in self._begin(rows_of, None, order):
+            yield from rows
+
+    def iter_batches(self, *, batch_size=256, batch_format='numpy', tensor=None, nulls='error', **order):
+        """Batches of exactly batch_size rows (the last may have fewer), or whole blocks (None), made ahead in C.
+
+        batch_format: 'numpy' (read-only views), 'pandas', 'pyarrow', 'torch' and 'tf' and 'jax' (seen by nobody else), None
+        (Batch). tensor: a list of number columns: each batch is one [rows, columns] float32 array; a dict of name to such
+        lists packs them beside the other columns. nulls: 'error', 'nan' or a number. order: see Feeds.
+        """
+        from . import _convert
+        form = _convert.former(batch_format, nulls)
+        if tensor is None:
+            return self._begin(form, batch_size, order)
+        whole = not isinstance(tensor, dict)
+        if whole and batch_format not in ('numpy', 'torch', 'tf', 'jax'):
+            raise ValueError(f"tensor goes with batch_format 'numpy', 'torch', 'tf' or 'jax', not {batch_format!r}")
+        packs = [(_names(columns), name, 0) for name, columns in ({'tensor': tensor} if whole else tensor).items()]
+        there = self._packing(packs, nulls, [] if whole else None)
+        if there is None:
+            there, form = self, _convert.packed_former(packs, batch_format, nulls, not whole)
+        last = (lambda batch: form(batch)['tensor']) if whole else form
+        return there._begin(last, batch_size, order)
+
+    # --- PyTorch ---
+
+    def iter_torch_batches(self, *, batch_size=256, dtypes=None, device=None, collate_fn=None, tensor=None, nulls='error',
+                           **order):
+        """Dicts of tensors. dtypes: one, or a dict by column. device: where they go. collate_fn: called with the dict of
+        (writable) NumPy arrays instead; what it returns is the batch."""
+        from . import torch
+        if collate_fn is not None:
+            if dtypes is not None or tensor is not None:
+                raise ValueError('collate_fn makes the tensors itself: leave dtypes and tensor out')
+            return self._begin(torch.collated(collate_fn, device, nulls), batch_size, order)
+        made = self.iter_batches(batch_size=batch_size, batch_format='torch', tensor=tensor, nulls=nulls, **order)
+        made._form = torch.placed(made._form, dtypes, device)
+        return made
+
+    def torch_dataset(self, *, batch_size=256, **options):
+        """A torch IterableDataset of what iter_torch_batches gives; each pass over it is the next epoch.
+
+        For DataLoader(ds, batch_size=None, num_workers=0): batches are made ahead by headrace's own threads.
+        """
+        from . import torch
+        return torch.IterableDataset(self, lambda order: self.iter_torch_batches(
+            batch_size=batch_size, **{**options, **order}))
+
+    def to_torch(self, *, label_column=None, feature_columns=None, label_column_dtype=None, feature_column_dtypes=None,
+                 batch_size=1, drop_last=False, unsqueeze_label_tensor=True, unsqueeze_feature_tensors=True, nulls='error',
+                 **order):
+        """A torch IterableDataset of (features, label).
+
+        feature_columns: a list: one tensor [rows, columns]; a list of lists: a list of such; a dict of lists: a dict of such;
+        None: all columns but the label. feature_column_dtypes: one, or as feature_columns is. The label is [rows, 1], or
+        [rows] with unsqueeze_label_tensor=False; without label_column it is None. unsqueeze_feature_tensors=False: tensor
+        columns are joined along their second dimension as they are.
+        """
+        from . import torch
+        plan = torch.Features(self, label_column, feature_columns, label_column_dtype, feature_column_dtypes,
+                              unsqueeze_label_tensor, unsqueeze_feature_tensors, nulls)
+        order['drop_last'] = drop_last
+        return torch.IterableDataset(self, lambda more: plan.begin(batch_size, {**order, **more}))
+
+    # --- TensorFlow ---
+
+    def iter_tf_batches(self, *, batch_size=256, dtypes=None, tensor=None, nulls='error', **order):
+        """Dicts of TensorFlow tensors in the batches' own memory. dtypes: one, or a dict by column."""
+        from . import tf
+        made = self.iter_batches(batch_size=batch_size, batch_format='tf', tensor=tensor, nulls=nulls, **order)
+        made._form = tf.placed(made._form, dtypes)
+        return made
+
+    def to_tf(self, *, label_column=None, feature_columns=None, output_signature=None, batch_size=256, drop_last=False,
+              nulls='error', **order):
+        """A tf.data.Dataset of (features, label), or of features without label_column; each pass is the next epoch.
+
+        feature_columns: as in to_torch, a list of lists giving a tuple. output_signature: a tf.TypeSpec of the same
+        structure; None: found from the columns. Types that differ from the signature's are cast.
+        """
+        from . import tf
+        order['drop_last'] = drop_last
+        return tf.dataset(self, label_column, feature_columns, output_signature, batch_size, nulls, order)
+
+    # --- JAX ---
+
+    def iter_jax_batches(self, *, batch_size=256, dtypes=None, device=None, tensor=None, nulls='error', **order):
+        """Dicts of jax.Array, by DLPack in the batches' own memory. device: a device or a sharding."""
+        from . import jax
+        made = self.iter_batches(batch_size=batch_size, batch_format='jax', tensor=tensor, nulls=nulls, **order)
+        made._form = jax.placed(made._form, dtypes, device)
+        return made
+
+
+def _names(names):
+    return [names] if isinstance(names, str) else list(names)
