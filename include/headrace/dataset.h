@@ -218,6 +218,17 @@ HR_API HR_USE_RESULT hr_status hr_dataset_explain(const hr_dataset *dataset, cha
 HR_API HR_USE_RESULT hr_status hr_dataset_stats(const hr_dataset *dataset, bool json, char **out,
                                                 hr_error *err);
 
+typedef struct hr_source_stats {
+    int64_t
+        sources;  /**< origins of its rows: files, ranges, blocks; none when it was materialised */
+    int64_t rows; /**< of one whole reading of all of them; -1: footers were not all read yet */
+    int64_t rows_read;  /**< that they gave so far, to whoever read them */
+    int64_t bytes_read; /**< from storage; of origins without storage the bytes of the values */
+} hr_source_stats;
+/** How much was read at the sources, since they were opened, through any dataset made of them. */
+HR_API HR_USE_RESULT hr_status hr_dataset_get_source_stats(const hr_dataset *dataset,
+                                                           hr_source_stats *out, hr_error *err);
+
 /* --- results --- */
 
 /** The first `rows` rows (fewer at the end) as one block on the heap. */

@@ -388,6 +388,18 @@ static PyObject *dataset_is_materialized(py_dataset *self, PyObject *unused)
     return PyBool_FromLong(hr_dataset_is_materialized(self->handle));
 }
 
+static PyObject *dataset_source_stats(py_dataset *self, PyObject *unused)
+{
+    hr_source_stats s;
+    hr_error err = HR_ERROR_INIT;
+    hr_status status = hr_dataset_get_source_stats(self->handle, &s, &err);
+    if (status)
+        return py_raise(py_state_of((PyObject *)self), status, &err);
+    return Py_BuildValue("{s:L,s:L,s:L,s:L}", "sources", (long long)s.sources, "rows",
+                         (long long)s.rows, "rows_read", (long long)s.rows_read, "bytes_read",
+                         (long long)s.bytes_read);
+}
+
 // --- streams ---
 
 typedef struct start {
@@ -461,6 +473,8 @@ static PyMethodDef methods[] = {
     {"size_bytes", (PyCFunction)dataset_size_bytes, METH_NOARGS, "Bytes of the decoded values."},
     {"explain", (PyCFunction)dataset_explain, METH_NOARGS, "The plan as it will run."},
     {"stats", (PyCFunction)dataset_stats, METH_VARARGS, "(json=False): statistics of its stages."},
+    {"source_stats", (PyCFunction)dataset_source_stats, METH_NOARGS,
+     "What was read at its sources so far: {sources, rows, rows_read, bytes_read}."},
     {"materialize", (PyCFunction)dataset_materialize, METH_NOARGS,
      "Runs the plan now and keeps its blocks."},
     {"is_materialized", (PyCFunction)dataset_is_materialized, METH_NOARGS,

@@ -19,9 +19,10 @@ typedef struct hr_source_ops {
 struct hr_source {
     const hr_source_ops *ops;
     _Atomic uint32_t refs;
-    uint64_t bytes;   // size at open
-    uint64_t version; // mtime in ns or an etag's hash: tells that the file changed
-    char *name;       // as the user gave it: stands in every message
+    _Atomic uint64_t read_bytes; // asked for so far
+    uint64_t bytes;              // size at open
+    uint64_t version;            // mtime in ns or an etag's hash: tells that the file changed
+    char *name;                  // as the user gave it: stands in every message
 };
 
 HR_USE_RESULT hr_status

@@ -40,6 +40,7 @@ hr_status hr__source_read(hr_source *source, uint64_t offset, size_t bytes, void
     if (bytes == 0)
         return HR_OK;
     hr__busy_count_read(bytes);
+    atomic_fetch_add_explicit(&source->read_bytes, bytes, memory_order_relaxed); // a figure
     return source->ops->read(source, offset, bytes, to, err);
 }
 

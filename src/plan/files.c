@@ -19,7 +19,8 @@ typedef struct file {
     hr_fragment_info *fragments;
     int32_t fragment_count;
     int64_t rows;
-    hr_error error; // failed: what every later opening gets
+    uint64_t read_bytes; // by readers that are closed
+    hr_error error;      // failed: what every later opening gets
 } file;
 
 struct hr_files {
@@ -147,6 +148,7 @@ static hr_reader *close_oldest(hr_files *files)
         return NULL;
     hr_reader *reader = oldest->reader;
     oldest->reader = NULL;
+    oldest->read_bytes += atomic_load_explicit(&reader->source->read_bytes, memory_order_relaxed);
     files->open_count--;
     return reader;
 }
@@ -265,6 +267,27 @@ hr_status hr__files_open_all(hr_files *files, hr_error *err)
         HR_TRY(hr__runtime_check(files->runtime, err));
     }
     return HR_OK;
+}
+
+// --- figures ---
+
+void hr__files_figures(hr_files *files, int64_t *rows_out, int64_t *read_bytes_out)
+{
+    uint64_t bytes = 0;
+    int64_t rows = 0;
+    bool known = true;
+    hr__mutex_lock(&files->mutex);
+    for (size_t i = 0; i < files->count; i++) {
+        const file *f = &files->files[i];
+        known = known && f->known;
+        rows += f->rows;
+        bytes += f->read_bytes;
+        if (f->reader)
+            bytes += atomic_load_explicit(&f->reader->source->read_bytes, memory_order_relaxed);
+    }
+    hr__mutex_unlock(&files->mutex);
+    *rows_out = known ? rows : -1;
+    *read_bytes_out = (int64_t)bytes;
 }
 
 // --- life ---

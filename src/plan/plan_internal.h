@@ -42,6 +42,9 @@ HR_USE_RESULT hr_status hr__files_fragments(hr_files *files, size_t index,
 HR_USE_RESULT hr_status hr__files_open_all(hr_files *files,
                                            hr_error *err); // in parallel, on the io pool
 
+// Rows of all files (-1: not all footers were read yet), and bytes read from storage so far.
+void hr__files_figures(hr_files *files, int64_t *rows_out, int64_t *read_bytes_out);
+
 // --- nodes ---
 typedef enum hr_node_kind {
     HR_NODE_FILES,
@@ -76,8 +79,9 @@ typedef struct hr_node {
     hr_dataset **inputs; // references
     int32_t input_count;
     hr_files *files;
-    hr_reader *reader; // HR_NODE_READER: owned
-    hr_block **blocks; // HR_NODE_BLOCKS: references
+    hr_reader *reader;                     // HR_NODE_READER: owned
+    _Atomic int64_t rows_read, bytes_made; // origins: by all that read them, for display
+    hr_block **blocks;                     // HR_NODE_BLOCKS: references
     int32_t block_count;
     hr_kept kept;
     hr_block_function function;
@@ -97,6 +101,8 @@ HR_USE_RESULT hr_status hr__node_make(hr_runtime *runtime, hr_node_kind kind, co
 hr_node *hr__node_ref(hr_node *node);
 void hr__node_unref(hr_node **node);
 // A function's schema is found by running it on the first rows.
+// Rows that an origin gave, and the bytes of their values.
+void hr__node_count(hr_node *node, int64_t rows, int64_t bytes);
 HR_USE_RESULT hr_status hr__node_schema(hr_node *node, const hr_schema **out, hr_error *err);
 
 // --- stage_stats.c: what the guide prints ---

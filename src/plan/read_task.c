@@ -322,13 +322,20 @@ out:
     return status;
 }
 
-static int64_t piece_rows(const hr_branch *b, int64_t rows)
+// Of the columns read; values of no fixed size count as a view of them.
+static int64_t read_row_bytes(const hr_branch *b)
 {
     int64_t row_bytes = 0;
     for (int32_t i = 0; i < b->column_count; i++) {
         int64_t bytes = hr_type_row_bytes(hr_schema_field(b->origin_schema, b->columns[i])->type);
         row_bytes += bytes ? bytes : 16;
     }
+    return row_bytes;
+}
+
+static int64_t piece_rows(const hr_branch *b, int64_t rows)
+{
+    int64_t row_bytes = read_row_bytes(b);
     int64_t step = READ_PIECE_BYTES / HR_MAX(row_bytes, 1);
     step = step >= 64 ? step / 64 * 64
                       : HR_MAX(step, 1); // whole words of validity where rows are small
@@ -507,6 +514,8 @@ hr_status hr__task_read(hr_task *task, const hr_target *target, hr_result *out, 
     if (status == HR_OK)
         status = direct ? read_direct(task, program, target, out, err)
                         : read_through_scratch(task, program, target, out, err);
+    if (status == HR_OK)
+        hr__node_count(b->origin, task->rows, task->rows * read_row_bytes(b));
     if (status != HR_AGAIN || !direct)
         hr__read_state_free(&task->read);
     return status;

@@ -71,6 +71,8 @@ static hr_status source_block(hr_task *t, hr_block **out, hr_error *err)
     }
     hr_status status = hr_block_slice(whole, t->first, t->rows, out, err);
     hr_block_unref(&whole);
+    if (status == HR_OK && !object)
+        hr__node_count(b->origin, t->rows, hr_block_bytes(*out));
     return status;
 }
 
