@@ -51,7 +51,6 @@ typedef struct hr_open_options {
     // Lists of numbers whose lengths are all equal become TENSOR (decided from the first fragment of the first file; a
     // later row of another length is an error that says to read with lists="ragged").
     bool tensors_from_lists;
-    bool dictionary_codes; // dictionary-encoded strings stay DICTIONARY where a whole fragment is
 } hr_open_options;
 
 typedef struct hr_format {
@@ -66,8 +65,7 @@ typedef struct hr_format {
     // True when no row of the fragment can satisfy all terms.
     bool (*prune)(hr_reader *reader, int32_t fragment, const hr_predicate_term *terms,
                   int32_t term_count);
-    // columns: indexes in the reader's schema, ascending. schema: the types wanted for them (reader's own, or
-    // DICTIONARY resolved).
+    // columns: indexes in the reader's schema, ascending.
     hr_status (*fragment_open)(hr_reader *reader, int32_t index, const int32_t *columns,
                                int32_t column_count, hr_scratch *scratch, hr_fragment **out,
                                hr_error *err);
