@@ -272,7 +272,8 @@ static void order__parts_of_a_split_are_the_whole(void **state)
             pass_over(&p, d, NULL);
             assert_ended(&p);
             all.ids = realloc(all.ids, (size_t)(all.count + p.count + 1) * sizeof *all.ids);
-            memcpy(all.ids + all.count, p.ids, (size_t)p.count * sizeof *p.ids);
+            if (p.count > 0)
+                memcpy(all.ids + all.count, p.ids, (size_t)p.count * sizeof *p.ids);
             all.count += p.count;
             pass_finish(&p);
             hr_dataset_unref(&d);
