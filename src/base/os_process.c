@@ -39,8 +39,8 @@ typedef struct child_room {
     volatile int failed_errno;
 } child_room;
 
-// The thread sanitizer takes clone() for fork() and stops watching the child's thread, which in shared memory is ours: a
-// race after the first spawn would go unseen. So under it the child gets a copy of the memory; we sleep as before.
+// The thread sanitizer takes clone() for fork() and stops watching the child's thread, which in shared memory is ours:
+// a race after the first spawn would go unseen. So under it the child gets a copy of the memory; we sleep as before.
 #define CHILD_FLAGS ((HR_THREAD_SANITIZER ? 0 : CLONE_VM) | CLONE_VFORK | SIGCHLD)
 
 typedef struct launch {

@@ -60,7 +60,7 @@ static inline void hr__packet_begin(hr_packet *packet, uint32_t type)
     packet->bytes = 0;
     hr__packet_u32(packet, type);
 }
-// A message of an upper room as it goes over the socket: freed with hr__free. INVALID: not a type of theirs, or too long.
+// A message of an upper room as it goes over the socket, freed with hr__free. INVALID: not a type of theirs, too long.
 HR_USE_RESULT hr_status hr__message_frame(uint32_t type, const void *bytes, size_t count,
                                           uint8_t **packet_out, size_t *bytes_out, hr_error *err);
 // The rest of a message as text: false when it does not fit.
