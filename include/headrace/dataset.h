@@ -145,10 +145,12 @@ typedef struct hr_process_options {
     const char *name;
     int64_t batch_rows; /**< as hr_function_options */
     const hr_schema *schema;
+    const char
+        *identity; /**< tells it from others in hr_position.plan_hash; NULL: the payload does */
 } hr_process_options;
 #define HR_PROCESS_OPTIONS_INIT                                                                    \
     {                                                                                              \
-        sizeof(hr_process_options), NULL, NULL, 0, 0, NULL, 0, NULL                                \
+        sizeof(hr_process_options), NULL, NULL, 0, 0, NULL, 0, NULL, NULL                          \
     }
 HR_API HR_USE_RESULT hr_status hr_dataset_map_process(const hr_dataset *dataset,
                                                       const hr_process_options *options,

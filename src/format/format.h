@@ -93,6 +93,7 @@ struct hr_reader {
     const hr_fragment_info *fragments;
     int32_t fragment_count;
     int64_t rows;
+    uint64_t digest; // of what describes the rows: a footer
     const char *const
         *unsupported; // "column 'a': struct", for the message when such a column is asked for
     int32_t unsupported_count;

@@ -3,6 +3,7 @@
 // near (or all at once, in parallel, for a count). A reader is an open descriptor and a parsed footer, so at most
 // FILES_OPEN_MAX that nobody uses stay open, oldest out first; what the plan needs to know of a closed file (rows and
 // bytes of its fragments) is kept.
+#include "base/hash.h"
 #include "base/log.h"
 #include "plan/plan_internal.h"
 #include <stdatomic.h>
@@ -34,7 +35,7 @@ struct hr_files {
     size_t open_count; // guards: mutex
     uint64_t releases; // guards: mutex
     hr_schema *schema; // of the first file; nullable throughout when there are more
-    uint64_t version;
+    uint64_t digest;
 };
 
 // --- schemas that must be one ---
@@ -109,7 +110,7 @@ static hr_status open_reader(hr_files *files, file *f, hr_reader **out, hr_error
     if (files->schema)
         HR_GO(check_schema(files, f, reader, err));
     else
-        files->version = source->version ^ source->bytes;
+        files->digest = hr__hash64(&reader->digest, sizeof reader->digest, files->digest);
     *out = reader;
     reader = NULL;
 out:
@@ -292,6 +293,19 @@ void hr__files_figures(hr_files *files, int64_t *rows_out, int64_t *read_bytes_o
 
 // --- life ---
 
+// Folders may be elsewhere on another machine, and times change by copying: neither counts.
+static uint64_t digest_listing(const hr_listing *listing)
+{
+    uint64_t h = listing->count;
+    for (size_t i = 0; i < listing->count; i++) {
+        const char *slash = strrchr(listing->paths[i], '/');
+        const char *name = slash ? slash + 1 : listing->paths[i];
+        h = hr__hash64(name, strlen(name), h);
+        h = hr__hash64(&listing->bytes[i], sizeof listing->bytes[i], h);
+    }
+    return h;
+}
+
 hr_status hr__files_open(hr_runtime *runtime, const char *const *patterns, size_t count,
                          const hr_open_options *options, hr_files **out, hr_error *err)
 {
@@ -309,6 +323,7 @@ hr_status hr__files_open(hr_runtime *runtime, const char *const *patterns, size_
     HR_GO(hr__alloc_zero(listing.count, sizeof *files->files, &files->files, err));
     for (; files->count < listing.count; files->count++)
         HR_GO(hr__strdup(listing.paths[files->count], &files->files[files->count].path, err));
+    files->digest = digest_listing(&listing);
     HR_GO(hr__files_acquire(files, 0, &first, err));
     status = make_schema(files, first, err);
     hr__files_release(files, 0);
@@ -358,7 +373,7 @@ const char *hr__files_path(const hr_files *files, size_t index)
 {
     return files->files[index].path;
 }
-uint64_t hr__files_version(const hr_files *files)
+uint64_t hr__files_digest(const hr_files *files)
 {
-    return files->version;
+    return files->digest;
 }

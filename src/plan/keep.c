@@ -106,6 +106,7 @@ hr_status hr_dataset_materialize(const hr_dataset *dataset, hr_dataset **out, hr
     HR_GO(run(dataset, &k, err));
     HR_GO(hr__node_make(dataset->runtime, HR_NODE_SERIES, "kept", schema, NULL, 0, &node, err));
     HR_GO(hr__strdup(hr__dataset_source_name(dataset, source, sizeof source), &node->source, err));
+    HR_GO(hr__dataset_digest(dataset, &node->digest, err));
     node->kept = k.kept;
     memset(&k.kept, 0, sizeof k.kept);
     (void)snprintf(label, sizeof label, "kept(%.480s)", dataset->label);

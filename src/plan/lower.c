@@ -3,7 +3,6 @@
 // stages of a branch: everything that a row needs runs in one task. What speaks of row numbers (limit, split,
 // repartition) stays a node of the tree where rows can be counted without running; else what is below it becomes an
 // inner run, whose output is cut.
-#include "base/hash.h"
 #include "plan/plan_internal.h"
 #include <string.h>
 
@@ -382,30 +381,6 @@ static hr_status lower(const hr_dataset *dataset, const suffix *above, hr_pipe *
     return status;
 }
 
-// The plan's identity: what is read and what is done to it, so that a position is not applied to another plan.
-static uint64_t plan_hash(const hr_dataset *dataset, uint64_t seed)
-{
-    const hr_node *n = dataset->node;
-    char text[512];
-    uint64_t h = hr__hash64(dataset->label, strlen(dataset->label), seed);
-    const hr_schema *schema = dataset->chain ? hr__chain_schema(dataset->chain) : n->schema;
-    if (schema) {
-        (void)hr__schema_print(schema, text, sizeof text);
-        h = hr__hash64(text, strlen(text), h);
-    }
-    h = hr__hash64(n->name, strlen(n->name), h);
-    if (n->source)
-        h = hr__hash64(n->source, strlen(n->source), h);
-    if (n->files) {
-        uint64_t version = hr__files_version(n->files), count = hr__files_count(n->files);
-        h = hr__hash64(&version, sizeof version, h);
-        h = hr__hash64(&count, sizeof count, h);
-    }
-    for (int32_t i = 0; i < n->input_count; i++)
-        h = plan_hash(n->inputs[i], h);
-    return h;
-}
-
 hr_status hr__pipe_lower(const hr_dataset *dataset, hr_pipe **out, hr_error *err)
 {
     const suffix none = {.count = 0};
@@ -414,6 +389,5 @@ hr_status hr__pipe_lower(const hr_dataset *dataset, hr_pipe **out, hr_error *err
     HR_TRY(hr_dataset_schema(dataset, &schema, err));
     HR_TRY(lower(dataset, &none, out, err));
     (*out)->schema = hr_schema_ref(schema);
-    (*out)->hash = plan_hash(dataset, 0);
     return HR_OK;
 }

@@ -129,6 +129,8 @@ static const hr_option_row process_rows[] = {
      "for explain and statistics"},
     {"batch_rows", HR_OPTION_INT, offsetof(hr_process_options, batch_rows), 0, 0, 1e12, NULL,
      "rows a call; 0: blocks as they come"},
+    {"identity", HR_OPTION_TEXT, offsetof(hr_process_options, identity), 0, 0, 0, NULL,
+     "what tells the function from others in a position; none: its payload"},
 };
 static const hr_option_table process_table = {"process", sizeof(hr_process_options), process_rows,
                                               HR_COUNTOF(process_rows)};
@@ -167,6 +169,8 @@ hr_status hr_dataset_map_process(const hr_dataset *dataset, const hr_process_opt
     HR_TRY(over(dataset, HR_NODE_PROCESS, name, &node, err));
     node->schema = o.schema ? hr_schema_ref(o.schema) : NULL;
     node->batch_rows = o.batch_rows;
+    node->digest = hr__function_digest(o.argv, o.identity ? o.identity : o.payload,
+                                       o.identity ? strlen(o.identity) : o.payload_bytes);
     hr_udf_config config = {
         .argv = o.argv,
         .payload = o.payload,

@@ -29,7 +29,8 @@ void hr__files_unref(hr_files **files);
 size_t hr__files_count(const hr_files *files);
 const hr_schema *hr__files_schema(const hr_files *files);
 const char *hr__files_path(const hr_files *files, size_t index);
-uint64_t hr__files_version(const hr_files *files); // changes when the first file does
+uint64_t
+hr__files_digest(const hr_files *files); // of names and sizes, and of the first file's footer
 // The reader of one file, kept open until released. INVALID: its schema differs from the first file's.
 HR_USE_RESULT hr_status hr__files_acquire(hr_files *files, size_t index, hr_reader **out,
                                           hr_error *err);
@@ -93,6 +94,7 @@ typedef struct hr_node {
     int64_t index;      // split
     bool equal;         // split
     uint64_t seed;      // permute
+    uint64_t digest;    // processes: of the function; kept: of the plan that made it
 } hr_node;
 
 HR_USE_RESULT hr_status hr__node_make(hr_runtime *runtime, hr_node_kind kind, const char *name,
@@ -140,6 +142,9 @@ struct hr_dataset {
 // Takes node.
 HR_USE_RESULT hr_status hr__dataset_make(hr_runtime *runtime, hr_node *node, hr_chain *chain,
                                          const char *label, hr_dataset **out, hr_error *err);
+// Which rows, in which order of fragments, with which values (digest.c).
+HR_USE_RESULT hr_status hr__dataset_digest(const hr_dataset *dataset, uint64_t *out, hr_error *err);
+uint64_t hr__function_digest(const char *const *argv, const void *payload, size_t bytes);
 // Rows without running anything; *known false when only a run can tell.
 HR_USE_RESULT hr_status hr__dataset_exact_rows(const hr_dataset *dataset, int64_t *rows_out,
                                                bool *known_out, hr_error *err);
@@ -186,7 +191,6 @@ struct hr_pipe {
     uint64_t seed;       // permute
     hr_runtime *runtime; // borrowed; the root's
     hr_schema *schema;   // root: of what comes out
-    uint64_t hash;       // root: of the plan
 };
 HR_USE_RESULT hr_status hr__pipe_lower(const hr_dataset *dataset, hr_pipe **out, hr_error *err);
 void hr__pipe_free(hr_pipe **pipe);

@@ -48,6 +48,7 @@ struct hr_stream {
     hr_runtime *runtime; // a reference
     hr_dataset *dataset; // a reference
     hr_pipe *pipe;
+    uint64_t plan_hash;
     hr_stream_options options;
     hr_busy busy;
     hr_mutex mutex;
@@ -491,6 +492,7 @@ hr_status hr_dataset_stream(const hr_dataset *dataset, const hr_stream_options *
     hr__mutex_init(&s->mutex);
     choose_prefetch(s);
     HR_GO(lower(s, dataset, err));
+    HR_GO(hr__dataset_digest(dataset, &s->plan_hash, err));
     choose_sizes(s);
     HR_GO(check_blocks(s, err));
     HR_GO(open_channels(s, err));
@@ -553,7 +555,7 @@ uint64_t hr__stream_seed(const hr_stream *stream)
 }
 uint64_t hr__stream_plan_hash(const hr_stream *stream)
 {
-    return stream->pipe->hash;
+    return stream->plan_hash;
 }
 const hr_busy *hr__stream_busy(const hr_stream *stream)
 {

@@ -198,7 +198,7 @@ const hr_prep_class hr__prep_class_function = {
 typedef struct hr_process_prep {
     hr_prep base;
     char **argv;
-    char *name;
+    char *name, *identity;
     void *payload;
     hr_process_options options; // its pointers lead to the members above
     hr_schema *schema;
@@ -220,12 +220,15 @@ hr_status hr_prep_map_process(const hr_process_options *options, hr_prep **out, 
     own->schema = given.schema ? hr_schema_ref(given.schema) : NULL;
     HR_GO(hr__names_copy(given.argv, &own->argv, &count, err));
     HR_GO(hr__strdup(given.name ? given.name : "function", &own->name, err));
+    if (given.identity)
+        HR_GO(hr__strdup(given.identity, &own->identity, err));
     HR_GO(hr__alloc(given.payload_bytes, &own->payload, err));
     if (given.payload_bytes > 0)
         memcpy(own->payload, given.payload, given.payload_bytes);
     own->options = given;
     own->options.argv = (const char *const *)own->argv;
     own->options.name = own->name;
+    own->options.identity = own->identity;
     own->options.payload = own->payload;
     *out = prep;
     return HR_OK;
@@ -239,6 +242,7 @@ static void process_close(hr_prep *prep)
     hr_process_prep *own = (hr_process_prep *)prep;
     hr__names_free(own->argv);
     hr__free(own->name);
+    hr__free(own->identity);
     hr__free(own->payload);
     hr_schema_unref(&own->schema);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The reader: footer, columns and fragments of one file behind the room's table.
+#include "base/hash.h"
 #include "format/parquet/pq_page.h"
 #include "block/block.h"
 #include <string.h>
@@ -57,6 +58,7 @@ static hr_status open_reader(hr_source *source, const hr_open_options *options, 
     hr__bump_init(&r->bump, 64u << 20);
     HR_GO(hr__pq_file_read(source, &r->file, err));
     r->base.rows = r->file.rows;
+    r->base.digest = hr__hash64(r->file.footer, r->file.footer_bytes, 0);
     r->base.fragment_count = r->file.group_count;
     HR_GO(hr__pq_schema_read(r, err));
     if (r->options.tensors_from_lists)
