@@ -87,16 +87,14 @@ def begin_function(payload):
 # --- a worker of a trainer ---
 
 def run_loop():
-    import inspect
-
     from . import _core, _function
     from .train import session as worker
     session = _core.Session()
     worker.open_session(session)
     try:
-        loop, config = _function.opened(session.payload)
-        takes_config = len(inspect.signature(loop).parameters) > 0
-        loop(config if config is not None else {}) if takes_config else loop()
+        loop, config, told = _function.opened(session.payload)
+        worker.set_up(told)
+        worker.call_loop(loop, config)
     except BaseException as e:
         text, details = describe(e)
         worker.close_session()

@@ -11,7 +11,8 @@ import headrace as hr
 
 
 @pytest.fixture(autouse=True, scope='session')
-def a_runtime():
+def a_runtime(tmp_path_factory):
+    os.environ['HEADRACE_RESULTS'] = str(tmp_path_factory.mktemp('results'))
     hr.init(memory_bytes=256 << 20, threads=2)
     yield
     hr.shutdown()

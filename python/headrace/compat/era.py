@@ -9,7 +9,8 @@ from headrace._feeds import Feeds as _Feeds
 from headrace.dataset import Dataset as _Dataset
 from headrace import preprocessors as _preprocessors
 from headrace.preprocessors import BatchMapper, Chain, Preprocessor, PreprocessorNotFittedException  # noqa: F401
-from headrace.train import world_rank, world_size  # noqa: F401
+from headrace.train import (Checkpoint, CheckpointConfig, DatasetConfig, FailureConfig, Result, get_checkpoint,  # noqa: F401
+                            world_rank, world_size)
 
 _COLUMNS = {'seed': 'value', 'air': '__value__', None: 'data'}
 _INDEX_BYTES = 128  # what pandas counted for the index of a block
@@ -176,19 +177,30 @@ class ScalingConfig(_train.ScalingConfig):
                          placement_strategy=placement_strategy)
 
 
-class RunConfig:
-    """Accepted: what it says of Tune's folders and callbacks has nothing to do here."""
+class RunConfig(_train.RunConfig):
+    """Where results go and what becomes of failures. Tune's callbacks and syncing are accepted and have nothing to do here."""
 
-    def __init__(self, **options):
-        self.__dict__.update(options)
+    def __init__(self, name=None, local_dir=None, stop=None, callbacks=None, failure=None, failure_config=None,
+                 sync_config=None, checkpoint_config=None, verbose=1, storage_path=None, **ignored):
+        super().__init__(name=name, storage_path=storage_path or local_dir, stop=stop, verbose=1 if verbose else 0,
+                         failure_config=failure_config or failure, checkpoint_config=checkpoint_config)
 
 
 def session_report(metrics, *, checkpoint=None):
-    _train.report(metrics)
+    _train.report(metrics, checkpoint=checkpoint)
 
 
 def train_report(metrics=None, /, checkpoint=None, **more):
-    _train.report(metrics, **more)
+    _train.report(metrics, checkpoint=checkpoint, **more)
+
+
+def save_checkpoint(**data):
+    _train.report(checkpoint=_train.Checkpoint.from_dict(data))
+
+
+def load_checkpoint():
+    checkpoint = _train.get_checkpoint()
+    return None if checkpoint is None else checkpoint.to_dict()
 
 
 class DatasetShard(_Feeds):
@@ -225,6 +237,9 @@ class _Carried:
     def __init__(self, loop):
         self.loop = loop
 
+    def __call__(self, config=None):
+        raise RuntimeError('this belongs into a worker')
+
     def __reduce__(self):
         from headrace import _function
         return _arrived, (_function.pickled(self.loop, 'the training loop'), _era)
@@ -238,11 +253,15 @@ def _arrived(pickled, era):
     return pickle.loads(pickled)
 
 
-class DataParallelTrainer(_train.Trainer):
-    def __init__(self, train_loop_per_worker, *, train_loop_config=None, scaling_config=None, datasets=None,
-                 preprocessor=None, run_config=None, **ignored):
-        super().__init__(_Carried(train_loop_per_worker), train_loop_config=train_loop_config, scaling_config=scaling_config,
-                         datasets=datasets, preprocessor=preprocessor, run_config=run_config)
+class _Loops:
+    """A trainer whose loop is written for Ray."""
+
+    def __init__(self, train_loop_per_worker, *, torch_config=None, tensorflow_config=None, backend_config=None, **options):
+        super().__init__(_Carried(train_loop_per_worker), **options)
+
+
+class DataParallelTrainer(_Loops, _train.DataParallelTrainer):
+    pass
 
 
 class SeedDummyTrainer(_train.DummyTrainer):

@@ -13,7 +13,8 @@ _PREPROCESSORS = ['Preprocessor', 'BatchMapper', 'Chain', 'StandardScaler', 'Pre
 _DATA = ['Dataset', 'DatasetPipeline', 'range', 'range_table', 'range_tensor', 'from_items', 'from_numpy', 'from_arrow',
          'from_pandas', 'read_parquet', 'read_parquet_bulk']
 _SESSION = {'report': 'session_report', 'get_dataset_shard': 'get_dataset_shard', 'get_world_rank': 'world_rank',
-            'get_world_size': 'world_size', 'get_local_rank': 'world_rank'}
+            'get_world_size': 'world_size', 'get_local_rank': 'world_rank', 'get_checkpoint': 'get_checkpoint'}
+_CONFIGS = ['ScalingConfig', 'RunConfig', 'FailureConfig', 'CheckpointConfig', 'DatasetConfig']
 
 
 def _same(items):
@@ -32,21 +33,24 @@ MODULES = {
     'ray.ml': _same(['Preprocessor']),
     'ray.ml.preprocessor': _same(['Preprocessor', 'PreprocessorNotFittedException']),
     'ray.ml.preprocessors': _same(_PREPROCESSORS),
-    'ray.ml.config': _same(['ScalingConfig', 'RunConfig']),
+    'ray.ml.checkpoint': _same(['Checkpoint']),
+    'ray.ml.config': _same(['ScalingConfig', 'RunConfig', 'FailureConfig']),
     'ray.ml.utils': {},
     'ray.ml.utils.check_ingest': {'DummyTrainer': 'SeedDummyTrainer'},
     'ray.ml.util': {},
     'ray.ml.util.check_ingest': {'DummyTrainer': 'SeedDummyTrainer'},
     'ray.ml.train': {},
     'ray.ml.train.data_parallel_trainer': {'DataParallelTrainer': 'DataParallelTrainer'},
-    'ray.air': {**_same(['ScalingConfig', 'RunConfig'])},
-    'ray.air.config': _same(['ScalingConfig', 'RunConfig']),
+    'ray.air': _same([*_CONFIGS, 'Checkpoint', 'Result']),
+    'ray.air.checkpoint': _same(['Checkpoint']),
+    'ray.air.config': _same(_CONFIGS),
+    'ray.air.result': _same(['Result']),
     'ray.air.session': _SESSION,
     'ray.air.util': {},
     'ray.air.util.check_ingest': {'DummyTrainer': 'AirDummyTrainer'},
     'ray.train': {**_SESSION, 'report': 'train_report', 'world_rank': 'world_rank', 'world_size': 'world_size',
-                  'local_rank': 'world_rank', 'get_dataset_shard': 'get_dataset_shard', 'ScalingConfig': 'ScalingConfig',
-                  'RunConfig': 'RunConfig', 'DataParallelTrainer': 'DataParallelTrainer'},
+                  'local_rank': 'world_rank', 'DataParallelTrainer': 'DataParallelTrainer',
+                  **_same([*_CONFIGS, 'Checkpoint', 'Result', 'save_checkpoint', 'load_checkpoint'])},
     'ray.train.data_parallel_trainer': {'DataParallelTrainer': 'DataParallelTrainer'},
     'ray.internal': {},
     'ray.internal.internal_api': {'memory_summary': 'memory_summary'},

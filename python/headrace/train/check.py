@@ -3,6 +3,7 @@
 
 import time
 
+from .run import Run
 from .session import get_dataset_shard, print_line, report, world_rank
 from .trainer import Trainer
 
@@ -87,10 +88,11 @@ class DummyTrainer(Trainer):
         if 'train' not in self.datasets:
             raise ValueError('DummyTrainer reads the dataset "train": give it one')
         self.preprocess_datasets()
-        result = self._run(_check_loop, {
+        loop_config = {
             'batch_size': self.batch_size, 'prefetch_blocks': self.prefetch_blocks, 'epochs': self.num_epochs,
             'seconds': self.runtime_seconds, 'keys': self._keys, 'index_bytes': self._index_bytes,
-            'touch': self.touch})
+            'touch': self.touch}
+        result = self._fitted(Run(self, _check_loop, loop_config))
         print(_attribution(result), flush=True)
         return result
 

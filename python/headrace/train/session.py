@@ -1,31 +1,54 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a training loop calls in its worker: its shard of a dataset, its rank, report."""
+"""What a training loop calls in its worker: its shard of a dataset, its rank, report, the checkpoint to go on from."""
 
+import inspect
 import json
+import os
+import shutil
 
 from .._feeds import Batches, Feeds, Passes, stream_options
+from .checkpoint import Checkpoint
 
 _session = None  # in a worker: its end of the trainer
+_setup = {}  # what the trainer told all workers: orders of datasets, a checkpoint of another run
 _shards = {}
 
 
 class DatasetShard(Feeds):
     """A worker's part of a dataset, with the iter_ functions of Dataset. A second pass with equal options is the next epoch
-    of the same stream; epochs=N says how many there will be, so that nothing is read ahead for another one."""
+    of the same stream; epochs=N says how many there will be, so that nothing is read ahead for another one.
+
+    After a restart it stands where the checkpoint was reported, at the row. A loop that goes on from there:
+        for epoch in shard.epochs(10):
+            for batch in shard.iter_batches(batch_size=256, shuffle='window', seed=1):
+                ...
+    """
 
     def __init__(self, session, name):
         self._session, self._name = session, name
         self._passes = Passes(lambda **options: session.feed(name, **options))
+        self._order = _setup.get('orders', {}).get(name, {})
+        self._restored = _restored_epoch(session, name)
+
+    def _options(self, batch_size, order):
+        order = {**self._order, **order}
+        epochs = order.pop('epochs', None)
+        return epochs, stream_options(batch_size, **order)
 
     def _begin(self, form, batch_size, order):
-        order = dict(order)
-        epochs = order.pop('epochs', None)
-        return Batches(self._passes.feed(epochs, stream_options(batch_size, **order)), form, ends=False)
+        return Batches(self._passes.feed(*self._options(batch_size, order)), form, ends=False)
 
     def _schema(self, batch_size, order):
-        order = dict(order)
-        epochs = order.pop('epochs', None)
-        return self._passes.schema(epochs, stream_options(batch_size, **order))
+        return self._passes.schema(*self._options(batch_size, order))
+
+    @property
+    def epoch(self):
+        """The number of the epoch that it stands in."""
+        return self._restored if self._passes.last is None else self._passes.last.position()['epoch']
+
+    def epochs(self, count):
+        """Numbers of epochs below count, from the one on where it stands: 0, or that of the checkpoint."""
+        yield from range(self.epoch, count)
 
     def stats(self):
         return self._session.stats(self._name)
@@ -35,10 +58,29 @@ class DatasetShard(Feeds):
         return self._passes.last.stats()
 
 
+def _restored_epoch(session, name):
+    """In which epoch a checkpoint of this run leaves a dataset."""
+    folder = getattr(session, 'checkpoint', None)
+    if folder is None:
+        return 0
+    with open(os.path.join(folder, 'headrace.json'), 'rb') as f:
+        return json.load(f).get('positions', {}).get(name, {}).get('epoch', 0)
+
+
+def call_loop(loop, config):
+    """The user's function, which takes its configuration or nothing."""
+    return loop(config if config is not None else {}) if inspect.signature(loop).parameters else loop()
+
+
 def open_session(session):
     global _session
     _session = session
     _shards.clear()
+
+
+def set_up(told):
+    _setup.clear()
+    _setup.update(told)
 
 
 def close_session():
@@ -63,9 +105,27 @@ def get_dataset_shard(name='train'):
     return _shards[name]
 
 
-def report(metrics=None, /, **more):
-    """Metrics for the script; never blocks: when the script lags, older ones are replaced."""
-    _in_worker().report(json.dumps({**(metrics or {}), **more}, default=_plain))
+def report(metrics=None, /, *, checkpoint=None, **more):
+    """Metrics for the script, and a checkpoint. Metrics alone never block: when the script lags, older ones are replaced. A
+    checkpoint is in the run's folder when this returns; of the ranks that report one with the same metrics the lowest one's
+    is kept."""
+    session, text = _in_worker(), json.dumps({**(metrics or {}), **more}, default=_plain)
+    if checkpoint is None:
+        session.report(text)
+        return
+    if not isinstance(checkpoint, Checkpoint):
+        raise TypeError(f'checkpoint: Checkpoint.from_dict(...) or Checkpoint.from_directory(...), not {checkpoint!r:.100}')
+    folder = checkpoint.to_directory()  # a copy: the library takes it
+    try:
+        session.report_checkpoint(text, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def get_checkpoint():
+    """The checkpoint to go on from: of this run after a restart, else what resume_from_checkpoint said, else None."""
+    folder = getattr(_in_worker(), 'checkpoint', None) or _setup.get('checkpoint')
+    return None if folder is None else Checkpoint.from_directory(folder)
 
 
 def _plain(value):
@@ -78,6 +138,11 @@ def world_rank():
 
 def world_size():
     return _in_worker().world_size
+
+
+def local_rank():
+    """On one machine the same as world_rank."""
+    return _in_worker().rank
 
 
 def print_line(text):

@@ -1,75 +1,87 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trainer: a function run in worker processes, each fed with its part of the datasets."""
+"""DataParallelTrainer: a function run in worker processes, each fed with its part of the datasets."""
 
-import dataclasses
-import json
+import inspect
 
-from .. import _core
-from .._runtime import runtime
-from .config import ScalingConfig
-
-
-@dataclasses.dataclass
-class Result:
-    """What came of fit: the last metrics of rank 0, all of them, and what became of each worker."""
-    metrics: dict
-    metrics_history: list
-    workers: list
-    seconds: float
-    peak_anonymous_bytes: int
-    busy: dict
-    error: Exception = None
+from .checkpoint import Checkpoint
+from .config import WILDCARD, DatasetConfig, RunConfig, ScalingConfig
+from .run import Run
 
 
-class Trainer:
-    """Runs a function in worker processes, each fed with its part of the datasets.
+class DataParallelTrainer:
+    """Runs train_loop_per_worker(config) in each worker; the loop gets its data with get_dataset_shard.
 
-    datasets: a dict of name to Dataset (or to a function without arguments that makes one). "train" is split between the
-    workers, the others go whole to each. preprocessor: fitted on "train", applied to all.
+    datasets: a dict of name to Dataset, or to a function without arguments that makes one. "train" is what the preprocessor
+    is fitted on, and is split between the workers; the others go whole to each; dataset_config says otherwise. The
+    preprocessor is applied to all. resume_from_checkpoint: a Checkpoint; one of an earlier run (a trainer of the same
+    datasets) also says at which row of the data the workers go on.
     """
+    _dataset_config = {'train': DatasetConfig(fit=True, split=True), WILDCARD: DatasetConfig(split=False)}
+    _ends_together = True  # a worker that dies ends the run: the others would wait for it
+    _has_folder = True
+    _makes_checkpoints = False  # itself, at epochs
 
-    def __init__(self, train_loop_per_worker, *, train_loop_config=None, scaling_config=None, datasets=None,
-                 preprocessor=None, run_config=None, worker_idle_s=0.0):
+    def __init__(self, train_loop_per_worker, *, train_loop_config=None, scaling_config=None, run_config=None, datasets=None,
+                 dataset_config=None, preprocessor=None, resume_from_checkpoint=None, worker_idle_s=0.0):
+        if not callable(train_loop_per_worker) or len(_required(train_loop_per_worker)) > 1:
+            raise ValueError('train_loop_per_worker is a function of one argument, the configuration, or of none')
         self.train_loop_per_worker, self.train_loop_config = train_loop_per_worker, train_loop_config
-        self.scaling_config = ScalingConfig.of(scaling_config)
-        self.datasets, self.preprocessor = dict(datasets or {}), preprocessor
-        self.run_config, self.worker_idle_s = run_config, worker_idle_s
+        self.scaling_config, self.run_config = ScalingConfig.of(scaling_config), run_config or RunConfig()
+        self.datasets, self.preprocessor, self.worker_idle_s = dict(datasets or {}), preprocessor, worker_idle_s
+        self._wants_folder = self._has_folder or run_config is not None
+        self._configs = DatasetConfig.merge(self._dataset_config, dataset_config)
+        self.resume_from_checkpoint = resume_from_checkpoint
+        if resume_from_checkpoint is not None and not isinstance(resume_from_checkpoint, Checkpoint):
+            self.resume_from_checkpoint = Checkpoint.from_directory(resume_from_checkpoint)
+        kept = self.run_config.checkpoint_config
+        if not self._makes_checkpoints and (kept.checkpoint_frequency or kept.checkpoint_at_end):
+            raise ValueError(f'{type(self).__name__} keeps the checkpoints that the loop reports: checkpoint_frequency and '
+                             'checkpoint_at_end are for trainers that make them themselves')
+        self.dataset_configs()
+
+    def dataset_configs(self):
+        """A DatasetConfig for each dataset."""
+        return DatasetConfig.validated(self._configs, self.datasets)
 
     def preprocess_datasets(self):
         """Makes, fits and transforms; streamed, so that nothing is read but what fitting needs."""
-        made = {n: d() if callable(d) else d for n, d in self.datasets.items()}
+        configs = self.dataset_configs()
+        made = {name: d() if callable(d) else d for name, d in self.datasets.items()}
         if self.preprocessor is not None:
-            if 'train' in made and self.preprocessor.fit_status() is not self.preprocessor.FitStatus.FITTED:
-                self.preprocessor.fit(made['train'])
-            made = {n: self.preprocessor.transform(d) for n, d in made.items()}
-        self.datasets = made
+            fitted = self.preprocessor.FitStatus.FITTED
+            for name, config in configs.items():
+                if config.fit and self.preprocessor.fit_status() is not fitted:
+                    self.preprocessor.fit(made[name])
+            made = {name: d if configs[name].transform is False else self.preprocessor.transform(d)
+                    for name, d in made.items()}
+        self.datasets = {name: d.materialize() if configs[name].use_stream_api is False else d for name, d in made.items()}
+
+    def training_loop(self):
+        """(loop, configuration) as the workers get them."""
+        return self.train_loop_per_worker, self.train_loop_config
+
+    def begin(self, *, name=None, folder=None, on_report=None):
+        """A Run, not started yet; the datasets are preprocessed."""
+        self.preprocess_datasets()
+        loop, config = self.training_loop()
+        if folder is None and self._wants_folder:
+            folder = self.run_config.folder(type(self).__name__)
+        return Run(self, loop, config, name=name, folder=folder, on_report=on_report)
 
     def fit(self):
-        """Runs to the end. A failure of the loop comes back as the exception it was."""
-        self.preprocess_datasets()
-        return self._run(self.train_loop_per_worker, self.train_loop_config)
+        """Runs to the end and gives the Result. A failure of the loop comes back as the exception it was."""
+        return self._fitted(self.begin())
 
-    def _run(self, loop, config):
-        from .. import _function
-        history, lines = [], self._on_line
-
-        def on_report(rank, text):
-            if rank == 0:
-                history.append(json.loads(text))
-
-        payload = _function.envelope(_function.pickled((loop, config), 'the training loop'))
-        known, status, message = _core.trainer_run(
-            runtime(), _function.worker_argv(), payload,
-            [(name, d._handle, name == 'train') for name, d in self.datasets.items()],
-            workers=self.scaling_config.num_workers, worker_idle_s=self.worker_idle_s, on_report=on_report, on_line=lines)
-        result = Result(history[-1] if history else {}, history, known['workers'], known['seconds'],
-                        known['peak_anonymous_bytes'], known['busy'])
-        for worker in known['workers']:
-            if worker['end'] in ('died', 'idle'):
-                print(f"headrace: worker {worker['rank']} {_ENDS[worker['end']]} (code {worker['exit_code']}) after "
-                      f"{worker['batches']} batches; {worker['undelivered_rows']} rows of its epoch were not delivered")
-        if status:
-            result.error = _error_of(known['workers'], message)
+    def _fitted(self, run):
+        try:
+            run.wait()
+        except BaseException:  # Ctrl-C, or an exception of a callback
+            if run.handle is not None:
+                run.stop()
+                run.finish()
+            raise
+        result = run.finish()
+        if result.error is not None:
             raise result.error
         return result
 
@@ -77,16 +89,16 @@ class Trainer:
         print(line, flush=True)
 
 
-_ENDS = {'died': 'died', 'idle': 'was idle for too long and was ended'}
+class Trainer(DataParallelTrainer):
+    """The same for loops that do not wait for each other: when a worker dies the others go on. Without a run_config nothing
+    is kept on disk."""
+    _ends_together = False
+    _has_folder = False
 
 
-def _error_of(workers, message):
-    from .. import _worker
-    for worker in workers:
-        if worker['end'] == 'failed':
-            error = _worker.rebuild(worker['details'], worker['message'] or '') if worker['details'] else None
-            if error is not None:
-                error.add_note(f"in the training loop of worker {worker['rank']}")
-                return error
-            return _core.FunctionError(f"worker {worker['rank']}: {worker['message']}")
-    return _core.Error(message)
+def _required(function):
+    try:
+        known = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    return [p for p in known if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]

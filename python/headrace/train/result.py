@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Result: what came of a run."""
+
+import dataclasses
+
+
+@dataclasses.dataclass
+class Result:
+    """The last metrics of rank 0, all of them, the last checkpoint, and what became of each worker.
+
+    lives: each start of the workers, with what ended it and the checkpoint it began from. best_checkpoints: those that were
+    kept, [(Checkpoint, metrics)], best first where CheckpointConfig names a metric. path: the run's folder, None when nothing
+    was kept.
+    """
+    metrics: dict
+    metrics_history: list
+    workers: list
+    seconds: float
+    peak_anonymous_bytes: int
+    busy: dict
+    error: Exception = None
+    checkpoint: object = None
+    best_checkpoints: list = dataclasses.field(default_factory=list)
+    path: str = None
+    lives: list = dataclasses.field(default_factory=list)
+    config: dict = None
+
+    @property
+    def metrics_dataframe(self):
+        """The metrics of all reports of rank 0, a row each."""
+        import pandas as pd
+        return pd.DataFrame(self.metrics_history)
+
+    @property
+    def restarts(self):
+        return max(0, len(self.lives) - 1)

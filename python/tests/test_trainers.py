@@ -1,0 +1,320 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trainers of frameworks, what they are configured with, and what they leave on disk."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+import headrace as hr
+from headrace import train
+from headrace.preprocessors import StandardScaler
+from headrace.train import (Checkpoint, CheckpointConfig, DataParallelTrainer, DatasetConfig, FailureConfig, RunConfig,
+                            ScalingConfig)
+
+pytest.importorskip('cloudpickle')
+
+
+@pytest.fixture
+def run_config(tmp_path):
+    return lambda **options: RunConfig(name='run', storage_path=tmp_path, **options)
+
+
+def count_rows(config):
+    from headrace import train
+    names = config.get('names', ['train'])
+    rows = {n: sum(len(b['id']) for b in train.get_dataset_shard(n).iter_batches(batch_size=10)) for n in names}
+    train.report(rows, rank=train.world_rank(), local=train.local_rank())
+
+
+# --- configurations ---
+
+def test_dataset_configs_say_who_is_split(run_config):
+    data = {'train': hr.range(100), 'valid': hr.range(50), 'extra': hr.range(40)}
+    result = DataParallelTrainer(
+        count_rows, train_loop_config={'names': list(data)}, scaling_config=ScalingConfig(num_workers=2), datasets=data,
+        dataset_config={'extra': DatasetConfig(split=True)}, run_config=run_config()).fit()
+    assert result.metrics == {'train': 50, 'valid': 50, 'extra': 20, 'rank': 0, 'local': 0}
+
+
+def test_a_preprocessor_is_fitted_on_one_and_applied_to_those_that_want_it(run_config):
+    def loop():
+        from headrace import train
+        train.report({n: float(sum(b['x'].sum() for b in train.get_dataset_shard(n).iter_batches())) for n in ('train', 'raw', 'b')})
+    x = np.arange(100.0)
+    data = {'train': lambda: hr.from_numpy({'x': x}), 'raw': hr.from_numpy({'x': x}), 'b': hr.from_numpy({'x': x + 1})}
+    trainer = DataParallelTrainer(loop, datasets=data, preprocessor=StandardScaler(['x']), run_config=run_config(),
+                                  dataset_config={'raw': DatasetConfig(transform=False)})
+    metrics = trainer.fit().metrics
+    assert abs(metrics['train']) < 1e-9 and metrics['raw'] == x.sum() and metrics['b'] == pytest.approx(100 / x.std())
+
+
+CONTRADICTIONS = [
+    ({'train': DatasetConfig(fit=True), 'other': DatasetConfig(fit=True)}, {'train': 1, 'other': 1}, 'fitted on one'),
+    ({'train': DatasetConfig(transform=False)}, {'train': 1}, 'contradict'),
+    ({'valid': DatasetConfig(required=True)}, {'train': 1}, "'valid' is required"),
+]
+
+
+@pytest.mark.parametrize('given, datasets, words', CONTRADICTIONS)
+def test_dataset_configs_that_contradict_are_refused(given, datasets, words):
+    with pytest.raises(ValueError, match=words):
+        DataParallelTrainer(count_rows, datasets=datasets, dataset_config=given)
+
+
+def test_a_trainer_without_a_wildcard_knows_its_datasets():
+    class Strict(DataParallelTrainer):
+        _dataset_config = {'train': DatasetConfig(fit=True, split=True, required=True)}
+    with pytest.raises(ValueError, match="'train' is required"):
+        Strict(count_rows)
+    with pytest.raises(ValueError, match="'more' is not expected"):
+        Strict(count_rows, datasets={'train': 1, 'more': 1})
+    with pytest.raises(ValueError, match="names 'more'"):
+        Strict(count_rows, datasets={'train': 1}, dataset_config={'more': DatasetConfig()})
+
+
+def test_configurations_refuse_what_cannot_be():
+    for wrong in (lambda: ScalingConfig(num_workers=0), lambda: ScalingConfig(use_gpu=False, resources_per_worker={'GPU': 1}),
+                  lambda: ScalingConfig(use_gpu=True, resources_per_worker={'GPU': 0}),
+                  lambda: FailureConfig(max_failures=1, fail_fast=True), lambda: CheckpointConfig(num_to_keep=0),
+                  lambda: CheckpointConfig(checkpoint_score_order='up'), lambda: CheckpointConfig(checkpoint_frequency=-1),
+                  lambda: DataParallelTrainer(lambda a, b: None),
+                  lambda: DataParallelTrainer(count_rows, run_config=RunConfig(checkpoint_config=CheckpointConfig(checkpoint_frequency=1)))):
+        with pytest.raises(ValueError):
+            wrong()
+    with pytest.raises(TypeError, match='stop'):
+        RunConfig(stop=3)
+
+
+def test_slots_that_cannot_be_are_refused_at_once(run_config):
+    few = ScalingConfig(num_workers=2, resources_per_worker={'CPU': 1000})
+    with pytest.raises(hr.LimitError, match='CPU'):
+        DataParallelTrainer(count_rows, datasets={'train': hr.range(9)}, scaling_config=few, run_config=run_config()).fit()
+    many = ScalingConfig(num_workers=3)  # an equal share where there are fewer
+    assert many.slots(2)['worker_cpus'] * 3 <= 2
+    assert DataParallelTrainer(count_rows, datasets={'train': hr.range(90)}, scaling_config=many,
+                               run_config=run_config()).fit().metrics['train'] == 30
+
+
+# --- results ---
+
+def test_results_stand_in_the_runs_folder(run_config):
+    def loop():
+        from headrace import train
+        for i in range(5):
+            train.report(i=i)
+            list(train.get_dataset_shard('train').iter_batches(batch_size=10))  # so that none is replaced
+    seen = []
+
+    class Callback:
+        def on_report(self, metrics):
+            seen.append(metrics)
+
+        def on_end(self, result):
+            seen.append(result)
+    result = DataParallelTrainer(loop, datasets={'train': hr.range(100)}, run_config=run_config(callbacks=[Callback()])).fit()
+    assert result.metrics == {'i': 4} and result.checkpoint is None and result.error is None
+    assert os.path.basename(result.path) == 'run' and seen[-1] is result and seen[:-1] == result.metrics_history
+    with open(os.path.join(result.path, 'metrics.jsonl')) as f:
+        assert [json.loads(line) for line in f] == result.metrics_history
+    if pytest.importorskip('pandas'):
+        assert result.metrics_dataframe['i'].tolist()[-1] == 4
+
+
+@pytest.mark.parametrize('stop', [{'i': 7}, {'time_total_s': 0.3}, lambda name, metrics: name == 'run' and metrics['i'] >= 3],
+                         ids=['metric', 'time', 'function'])
+def test_a_run_stops_where_it_was_told_to(run_config, stop):
+    def loop():
+        import time
+
+        from headrace import train
+        for i in range(100000):
+            train.report(i=i)
+            time.sleep(0.01)
+    result = DataParallelTrainer(loop, run_config=run_config(stop=stop)).fit()
+    assert 3 <= result.metrics['i'] < 99999 and result.error is None
+
+
+def test_a_loop_that_never_reports(run_config):
+    result = DataParallelTrainer(lambda: None, run_config=run_config()).fit()
+    assert result.metrics == {} and result.metrics_history == [] and result.checkpoint is None
+
+
+def test_of_two_loops_the_one_that_failed_first_is_told(run_config):
+    def loop():
+        import time
+
+        from headrace import train
+        if train.world_rank() == 1:
+            raise LookupError('the cause')
+        time.sleep(60)
+    with pytest.raises(LookupError, match='the cause') as caught:
+        DataParallelTrainer(loop, scaling_config=ScalingConfig(num_workers=2), run_config=run_config()).fit()
+    assert any('worker 1' in n for n in caught.value.__notes__)
+
+
+def test_a_worker_that_dies_ends_the_run(run_config, capsys):
+    def loop():
+        import os
+        import signal
+        import time
+
+        from headrace import train
+        if train.world_rank() == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(60)
+    with pytest.raises(hr.FunctionError, match='worker 1'):
+        DataParallelTrainer(loop, scaling_config=ScalingConfig(num_workers=2), run_config=run_config()).fit()
+
+
+@pytest.mark.parametrize('command', [('-',), ()], ids=['python -', 'script'])
+def test_loops_come_from_scripts_without_a_guard(tmp_path, command):
+    import subprocess
+    import sys
+    text = f'''
+import headrace as hr
+from headrace.train import *
+from headrace import train
+SEEN = 3
+class Model:
+    def step(self, rows): return rows * SEEN
+def loop(config):
+    model, n = Model(), 0
+    for batch in train.get_dataset_shard("train").iter_batches(batch_size=10):
+        n += model.step(len(batch["id"]))
+    train.report(n=n)
+hr.init(memory_bytes=128 << 20)
+r = DataParallelTrainer(loop, datasets={{"train": hr.range(100)}}, run_config=RunConfig(storage_path={str(tmp_path)!r})).fit()
+print(r.metrics)
+'''
+    path = tmp_path / 'script.py'
+    path.write_text(text)
+    env = {**os.environ, 'PYTHONPATH': os.path.dirname(os.path.dirname(hr.__file__))}
+    done = subprocess.run([sys.executable, *(command or (str(path),))], input=text if command else None, env=env,
+                          capture_output=True, text=True, timeout=100)
+    assert done.stdout == "{'n': 300}\n", done.stderr
+
+
+# --- checkpoints as objects ---
+
+def test_a_checkpoint_is_a_dict_or_a_folder(tmp_path):
+    data = {'epoch': 3, 'weights': np.arange(4.0)}
+    one = Checkpoint.from_dict(data)
+    folder = one.to_directory(tmp_path / 'a')
+    again = Checkpoint.from_directory(folder)
+    assert again.to_dict()['epoch'] == 3 and again.to_dict()['weights'].tolist() == [0, 1, 2, 3]
+    with one.as_directory() as made:
+        assert Checkpoint(made).to_dict()['epoch'] == 3
+    assert not os.path.exists(made)
+    with again.as_directory() as there:
+        assert there == again.path
+    assert os.path.exists(there)
+    (tmp_path / 'b' / 'sub').mkdir(parents=True)
+    (tmp_path / 'b' / 'sub' / 'x').write_bytes(b'abc')
+    assert Checkpoint(tmp_path / 'b').to_dict() == {'sub/x': b'abc'}
+    assert Checkpoint(Checkpoint(tmp_path / 'b').to_directory()).to_dict() == {'sub/x': b'abc'}
+    for wrong, error in ((lambda: Checkpoint(), ValueError), (lambda: Checkpoint.from_dict([1]), TypeError),
+                         (lambda: Checkpoint(tmp_path / 'none'), FileNotFoundError)):
+        with pytest.raises(error):
+            wrong()
+
+
+def test_a_checkpoint_carries_a_preprocessor(tmp_path):
+    ds = hr.from_numpy({'x': np.arange(10.0)})
+    scaler = StandardScaler(['x']).fit(ds)
+    for checkpoint in (Checkpoint.from_dict({}, preprocessor=scaler),
+                       Checkpoint(Checkpoint.from_dict({}, preprocessor=scaler).to_directory(tmp_path / 'p'))):
+        assert checkpoint.get_preprocessor().transform_batch({'x': np.array([4.5])})['x'].tolist() == [0.0]
+    assert Checkpoint.from_dict({}).get_preprocessor() is None
+
+
+# --- PyTorch, TensorFlow ---
+
+@pytest.fixture(scope='module')
+def line():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(4096, 3)).astype('float32')
+    return hr.from_numpy({'a': x[:, 0].copy(), 'b': x[:, 1].copy(), 'c': x[:, 2].copy(), 'y': x @ np.float32([1, 2, 3])}, blocks=8)
+
+
+def test_a_torch_trainer_is_a_process_group(line, run_config):
+    pytest.importorskip('torch')
+
+    def loop(config):
+        import os
+
+        import torch
+        import torch.distributed as group
+
+        from headrace import train
+        from headrace.train.torch import get_device, prepare_model
+        torch.manual_seed(train.world_rank())
+        model = prepare_model(torch.nn.Linear(3, 1))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.2)
+        shard, rows = train.get_dataset_shard('train'), 0
+        for epoch in range(config['epochs']):
+            for x, y in shard.to_torch(label_column='y', feature_columns=['a', 'b', 'c'], batch_size=256, shuffle='window'):
+                optimizer.zero_grad()
+                loss = torch.nn.functional.mse_loss(model(x), y)
+                loss.backward()
+                optimizer.step()
+                rows += len(x)
+        mine = torch.cat([p.detach().flatten() for p in model.parameters()])
+        all_of = [torch.empty_like(mine) for _ in range(group.get_world_size())]
+        group.all_gather(all_of, mine)
+        train.report(loss=loss.item(), same=bool((all_of[0] == all_of[1]).all()), rows=rows, backend=group.get_backend(),
+                     device=get_device().type, env=[os.environ[k] for k in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK')],
+                     wrapped=type(model).__name__, weights=mine.tolist())
+    result = train.TorchTrainer(loop, train_loop_config={'epochs': 3}, scaling_config=ScalingConfig(num_workers=2),
+                                datasets={'train': line}, run_config=run_config()).fit()
+    m = result.metrics
+    assert m['same'] and m['rows'] == 3 * 2048 and m['backend'] == 'gloo' and m['env'] == ['0', '2', '0']
+    assert m['wrapped'] == 'DistributedDataParallel' and m['loss'] < 1e-3
+    np.testing.assert_allclose(m['weights'], [1, 2, 3, 0], atol=0.05)
+
+
+def test_a_torch_worker_that_fails_is_told_of_and_nobody_hangs(line, run_config):
+    pytest.importorskip('torch')
+
+    def loop():
+        import torch
+        import torch.distributed as group
+
+        from headrace import train
+        if train.world_rank() == 1:
+            raise LookupError('no more')
+        group.all_reduce(torch.ones(1))
+    with pytest.raises(LookupError, match='no more'):
+        train.TorchTrainer(loop, scaling_config=ScalingConfig(num_workers=2), run_config=run_config()).fit()
+
+
+def test_a_tensorflow_trainer_has_a_strategy_of_all_workers(line, run_config):
+    pytest.importorskip('tensorflow')
+
+    def loop(config):
+        import tensorflow as tf
+
+        from headrace import train
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        with strategy.scope():
+            weights = tf.Variable(tf.zeros((3, 1)))
+
+        @tf.function
+        def step(x, y):
+            def replica(x, y):
+                with tf.GradientTape() as tape:
+                    loss = tf.reduce_mean((tf.matmul(x, weights) - y[:, None]) ** 2)
+                gradient = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, tape.gradient(loss, weights))
+                weights.assign_sub(0.2 * gradient)
+                return loss
+            return strategy.run(replica, (x, y))
+        rows = 0
+        for x, y in train.get_dataset_shard('train').to_tf(label_column='y', feature_columns=['a', 'b', 'c'], batch_size=256):
+            loss = step(x, y)
+            rows += len(y)
+        train.report(rows=rows, replicas=strategy.num_replicas_in_sync, weights=weights.numpy().flatten().tolist())
+    result = train.TensorflowTrainer(loop, scaling_config=ScalingConfig(num_workers=2), datasets={'train': line},
+                                     run_config=run_config()).fit()
+    assert result.metrics['rows'] == 2048 and result.metrics['replicas'] == 2
+    np.testing.assert_allclose(result.metrics['weights'], [1, 2, 3], atol=0.5)
