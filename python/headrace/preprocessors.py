@@ -89,7 +89,11 @@ class BatchMapper(Preprocessor):
         return dataset.map_batches(self.fn, batch_format=self.batch_format, batch_size=self.batch_size)
 
     def _transform_batch(self, batch):
-        return self.fn(batch)
+        from . import _convert
+        if self.batch_format == ('pandas' if hasattr(batch, 'iloc') else 'numpy' if isinstance(batch, dict) else None):
+            return self.fn(batch)
+        form = _convert.former(self.batch_format, 'nan')
+        return _same_form(batch, lambda b: _convert.to_batch(self.fn(form(b))))
 
     def __repr__(self):
         from ._function import name_of

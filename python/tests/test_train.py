@@ -185,3 +185,15 @@ def test_compat_names_what_is_missing(script, line):
     done = script(line, command=('-m', 'headrace.compat'))
     assert done.returncode != 0
     assert 'headrace.compat has no ray.' in done.stderr
+
+
+def test_a_batch_mapper_takes_a_batch_in_any_form():
+    import pandas as pd
+    import pyarrow as pa
+    mapper = BatchMapper(lambda frame: frame * 2)  # of a DataFrame
+    assert mapper.transform_batch({'x': np.arange(3)})['x'].tolist() == [0, 2, 4]
+    assert mapper.transform_batch(pa.table({'x': [1, 2]})).to_pydict() == {'x': [2, 4]}
+    frame = pd.DataFrame({'x': [1.5]}, index=[7])
+    pd.testing.assert_frame_equal(mapper.transform_batch(frame), frame * 2)
+    arrays = BatchMapper(lambda b: {'x': np.sqrt(b['x'])}, batch_format='numpy')
+    assert arrays.transform_batch(pd.DataFrame({'x': [4.0]}))['x'].tolist() == [2.0]
