@@ -166,6 +166,10 @@ HR_API HR_USE_RESULT hr_status hr_trainer_run(hr_runtime *runtime,
                                               hr_trainer_result **out, hr_error *err);
 HR_API void hr_trainer_result_free(hr_trainer_result **result);
 
+/** The path of a checkpoint: `folder` itself when it is one's, else the newest one in it (a run's
+ *  folder). *out is freed with hr_text_free. NOT_FOUND: there is none. */
+HR_API HR_USE_RESULT hr_status hr_checkpoint_find(const char *folder, char **out, hr_error *err);
+
 /* --- the worker's side --- */
 
 typedef struct hr_session hr_session;
@@ -174,9 +178,15 @@ HR_API HR_USE_RESULT hr_status hr_session_open(hr_session **out, hr_error *err);
 HR_API int64_t hr_session_rank(const hr_session *session);
 HR_API int64_t hr_session_world_size(const hr_session *session);
 HR_API const void *hr_session_payload(const hr_session *session, size_t *bytes_out);
+/** The folder of the checkpoint that this life begins from (after a restart, or resume_from); NULL: from
+ *  the start. Read-only, and there as long as this life lasts. Borrowed. */
+HR_API const char *hr_session_checkpoint(const hr_session *session);
 /** This rank's shard of a dataset as a feed. Ranks that ask with equal options read one shared
- *  pass; options.ranks is set for you. Asking again opens another feed. NOT_FOUND: the trainer has
- *  no such dataset. */
+ *  pass; options.ranks is set for you. Asking again opens another feed, whose epochs go on after
+ *  those of the one before. Where this life begins from a checkpoint, a rank's first feed of a
+ *  dataset goes on at the row where the checkpoint's feed stood (hr_feed_position tells where):
+ *  with the epochs that were left of that request. NOT_FOUND: the trainer has no such dataset.
+ *  INVALID: the checkpoint's position is of other data, or of another order. */
 HR_API HR_USE_RESULT hr_status hr_session_feed(hr_session *session, const char *dataset,
                                                const hr_stream_options *options,
                                                const hr_feed_options *feed_options, hr_feed **out,
@@ -184,6 +194,15 @@ HR_API HR_USE_RESULT hr_status hr_session_feed(hr_session *session, const char *
 /** Never blocks: when the runtime lags, older metrics that were not taken are replaced, and counted. */
 HR_API HR_USE_RESULT hr_status hr_session_report(hr_session *session, const char *json,
                                                  hr_error *err);
+/** Metrics, and a checkpoint: what is in `folder` (NULL: nothing but the position) is copied into the
+ *  run's folder, with where every feed of this session stands, and becomes its newest checkpoint,
+ *  whole or not at all. Returns when it is durable; the folder is the caller's again. The lowest
+ *  rank's is kept: for other ranks the metrics are reported and that is all, so all ranks may call
+ *  it. No other thread may be reading a feed of this session meanwhile. LIMIT: the disk is full
+ *  (the message has the numbers), IO: it failed; the checkpoint before stays. INVALID: the trainer
+ *  has no run_folder. The names headrace.json and preprocessor.json in it are ours. */
+HR_API HR_USE_RESULT hr_status hr_session_report_checkpoint(hr_session *session, const char *json,
+                                                            const char *folder, hr_error *err);
 /** A line for the user, in the order of this worker's lines. */
 HR_API HR_USE_RESULT hr_status hr_session_line(hr_session *session, const char *line,
                                                hr_error *err);
@@ -195,6 +214,13 @@ HR_API HR_USE_RESULT hr_status hr_session_finish(hr_session *session, hr_status 
                                                  const char *message, const void *details,
                                                  size_t details_bytes, hr_error *err);
 HR_API void hr_session_close(hr_session **session);
+
+/** A training loop. What it returns is how the worker ended; words of a failure go in err. */
+typedef hr_status (*hr_worker_loop)(hr_session *session, void *context, hr_error *err);
+/** One program that is both: call it first in main. In a worker that a trainer of this very program started
+ *  (options.argv NULL) it opens the session, runs the loop, tells its end and returns the exit code; in
+ *  any other process it returns -1 at once. */
+HR_API int hr_worker_main(hr_worker_loop loop, void *context);
 
 /* --- the ingest check --- */
 

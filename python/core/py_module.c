@@ -210,6 +210,22 @@ static PyObject *memory_summary(PyObject *module, PyObject *args)
                                        : py_take_text(text);
 }
 
+static PyObject *checkpoint_find(PyObject *module, PyObject *args)
+{
+    PyObject *folder = NULL;
+    char *path = NULL;
+    hr_error err = HR_ERROR_INIT;
+    if (!PyArg_ParseTuple(args, "O&", PyUnicode_FSConverter, &folder))
+        return NULL;
+    hr_status status = hr_checkpoint_find(PyBytes_AsString(folder), &path, &err);
+    Py_DECREF(folder);
+    if (status)
+        return py_raise(py_module_state(module), status, &err);
+    PyObject *result = PyUnicode_DecodeFSDefault(path);
+    hr_text_free(path);
+    return result;
+}
+
 static PyObject *version(PyObject *module, PyObject *unused)
 {
     return PyUnicode_FromString(hr_version());
@@ -234,6 +250,8 @@ PyMethodDef py_module_methods[] = {
      "(trainers, timeout=None): runs them until one ended: its index, or None."},
     {"function_serve", py_function_serve, METH_VARARGS,
      "(begin, describe): a process of functions."},
+    {"checkpoint_find", checkpoint_find, METH_VARARGS,
+     "(folder): the path of a checkpoint: the folder itself, or the newest one of a run's folder."},
     {"memory_summary", memory_summary, METH_VARARGS, "(what): the text of `headrace memory`."},
     {"version", version, METH_NOARGS, "The library's version."},
     {NULL, NULL, 0, NULL},

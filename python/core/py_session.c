@@ -62,6 +62,24 @@ static PyObject *session_report(py_session *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
+// report_checkpoint(json, folder=None): returns when it is durable.
+static PyObject *session_report_checkpoint(py_session *self, PyObject *args)
+{
+    const char *json;
+    PyObject *folder = NULL, *path = Py_None;
+    hr_error err = HR_ERROR_INIT;
+    hr_status status;
+    if (!PyArg_ParseTuple(args, "s|O", &json, &path) ||
+        (path != Py_None && !PyUnicode_FSConverter(path, &folder)))
+        return NULL;
+    const char *text = folder ? PyBytes_AsString(folder) : NULL;
+    Py_BEGIN_ALLOW_THREADS status = hr_session_report_checkpoint(self->handle, json, text, &err);
+    Py_END_ALLOW_THREADS Py_XDECREF(folder);
+    if (status)
+        return fail(self, status, &err);
+    Py_RETURN_NONE;
+}
+
 static PyObject *session_line(py_session *self, PyObject *args)
 {
     const char *line;
@@ -108,6 +126,14 @@ static PyObject *session_payload(py_session *self, void *unused)
     return PyBytes_FromStringAndSize(payload, (Py_ssize_t)bytes);
 }
 
+static PyObject *session_checkpoint(py_session *self, void *unused)
+{
+    const char *folder = hr_session_checkpoint(self->handle);
+    if (!folder)
+        Py_RETURN_NONE;
+    return PyUnicode_DecodeFSDefault(folder);
+}
+
 static PyObject *session_rank(py_session *self, void *unused)
 {
     return PyLong_FromLongLong(hr_session_rank(self->handle));
@@ -122,6 +148,9 @@ static PyMethodDef methods[] = {
     {"feed", (PyCFunction)(void (*)(void))session_feed, METH_VARARGS | METH_KEYWORDS,
      "This rank's shard as a Feed."},
     {"report", (PyCFunction)session_report, METH_VARARGS, "Metrics as JSON; never blocks."},
+    {"report_checkpoint", (PyCFunction)session_report_checkpoint, METH_VARARGS,
+     "(json, folder=None): metrics, and what is in the folder as the run's newest checkpoint; "
+     "returns when it is durable."},
     {"line", (PyCFunction)session_line, METH_VARARGS, "A line for the user."},
     {"stats", (PyCFunction)session_stats, METH_VARARGS, "The statistics text of a shard."},
     {"finish", (PyCFunction)session_finish, METH_VARARGS,
@@ -130,6 +159,8 @@ static PyMethodDef methods[] = {
 };
 static PyGetSetDef getset[] = {
     {"payload", (getter)session_payload, NULL, "What the trainer gave to each worker.", NULL},
+    {"checkpoint", (getter)session_checkpoint, NULL,
+     "The folder that this life begins from, or None.", NULL},
     {"rank", (getter)session_rank, NULL, NULL, NULL},
     {"world_size", (getter)session_world_size, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},

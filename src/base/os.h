@@ -61,6 +61,28 @@ HR_USE_RESULT hr_status hr__preallocate(int fd, uint64_t offset, uint64_t bytes,
 // Free bytes of the file system that holds `path`, for this user.
 HR_USE_RESULT hr_status hr__free_bytes(const char *path, uint64_t *out, hr_error *err);
 
+// --- folders (os_folder.c) ---
+HR_USE_RESULT hr_status hr__folder_make(const char *path,
+                                        hr_error *err); // and those above; fine when it is there
+HR_USE_RESULT hr_status hr__folder_sync(const char *path, hr_error *err); // its entries are durable
+// Copies what is in `from` (files, links to files, folders) into the folder `to`, and makes all of it durable. `skip`:
+// names at the top that are left out, NULL-ended; may be NULL. INVALID: a device, pipe, socket, link to a folder.
+HR_USE_RESULT hr_status hr__folder_copy(const char *from, const char *to, const char *const *skip,
+                                        hr_error *err);
+void hr__folder_remove(const char *path); // with all that is in it, as far as it can
+HR_USE_RESULT hr_status hr__folder_list(const char *path,
+                                        void (*each)(void *context, const char *name),
+                                        void *context, hr_error *err);
+HR_USE_RESULT hr_status hr__rename(const char *from, const char *to, hr_error *err);
+// Makes (or replaces) a file of these bytes, durable. LIMIT: the disk is full, with numbers.
+HR_USE_RESULT hr_status hr__file_write(const char *path, const void *bytes, size_t count,
+                                       hr_error *err);
+HR_USE_RESULT hr_status hr__file_copy(const char *from, const char *to,
+                                      hr_error *err); // `to` must not be there; durable
+// An advisory lock that the kernel lets go of with the process. AGAIN: somebody has it.
+HR_USE_RESULT hr_status hr__file_lock(const char *path, int *fd_out, hr_error *err);
+HR_USE_RESULT hr_status hr__path_real(const char *path, char **out, hr_error *err); // absolute
+
 // --- sockets (AF_UNIX, SOCK_SEQPACKET: one message a packet, at most 64 KiB, up to 8 descriptors) ---
 #define HR_MESSAGE_BYTES_MAX 65536
 #define HR_MESSAGE_FDS_MAX   8

@@ -60,37 +60,70 @@ static void answer(hr_worker *worker, uint32_t type, const void *bytes, size_t c
         return;
 }
 
-static void answer_feed(hr_worker *worker, uint32_t request, hr_status status, uint64_t seed,
-                        uint64_t plan_hash, const char *text)
+void hr__worker_answer(hr_worker *worker, uint32_t type, uint32_t request, hr_status status,
+                       const char *text)
 {
-    uint8_t packet[24 + HR_ERROR_MESSAGE_BYTES];
+    uint8_t packet[8 + HR_WIRE_PATH_MAX];
+    int32_t number = (int32_t)status;
+    size_t bytes = HR_MIN(strlen(text), (size_t)HR_WIRE_PATH_MAX);
+    memcpy(packet, &request, 4);
+    memcpy(packet + 4, &number, 4);
+    memcpy(packet + 8, text, bytes);
+    answer(worker, type, packet, 8 + bytes);
+}
+
+static void answer_feed(hr_worker *worker, uint32_t request, const hr_shared_pass *pass,
+                        hr_status status, const char *text)
+{
+    uint8_t packet[36 + HR_POSITION_BYTES_MAX + HR_ERROR_MESSAGE_BYTES] = {0};
+    char position[HR_POSITION_BYTES_MAX] = "";
     int32_t number = (int32_t)status;
     size_t bytes = HR_MIN(strlen(text), (size_t)HR_ERROR_MESSAGE_BYTES);
     memcpy(packet, &request, 4);
     memcpy(packet + 4, &number, 4);
-    memcpy(packet + 8, &seed, 8);
-    memcpy(packet + 16, &plan_hash, 8);
-    memcpy(packet + 24, text, bytes);
-    answer(worker, HR_WIRE_FED, packet, 24 + bytes);
+    if (pass) {
+        uint64_t seed = hr__stream_seed(pass->stream), hash = hr__stream_plan_hash(pass->stream);
+        memcpy(packet + 8, &seed, 8);
+        memcpy(packet + 16, &hash, 8);
+        memcpy(packet + 24, &pass->first_epoch, 8);
+        if (pass->begins)
+            hr_position_print(pass->begins, position);
+    }
+    uint32_t position_bytes = (uint32_t)strlen(position);
+    memcpy(packet + 32, &position_bytes, 4);
+    memcpy(packet + 36, position, position_bytes);
+    memcpy(packet + 36 + position_bytes, text, bytes);
+    answer(worker, HR_WIRE_FED, packet, 36 + position_bytes + bytes);
+}
+
+// Reads what the worker asks for; `position` is where options->position points, if it has one.
+static hr_status read_request(hr_cursor *c, char name[HR_WIRE_NAME_MAX + 1],
+                              hr_stream_options *options, hr_position *position, hr_error *err)
+{
+    int64_t values[HR_WIRE_OPTIONS];
+    char text[HR_POSITION_BYTES_MAX];
+    for (int i = 0; i < HR_WIRE_OPTIONS; i++)
+        values[i] = (int64_t)hr__cursor_u64(c);
+    hr__wire_options_get(values, options);
+    if (!hr__wire_counted(c, text, sizeof text) || !hr__wire_text(c, name, HR_WIRE_NAME_MAX + 1))
+        return HR_FAIL(err, HR_CORRUPT, "a request that names no dataset");
+    if (text[0] == '\0')
+        return HR_OK;
+    options->position = position;
+    return hr_position_parse(text, position, err);
 }
 
 static void handle_feed(hr_trainer *trainer, hr_worker *worker, hr_cursor *c)
 {
     hr_error err = HR_ERROR_INIT;
-    int64_t values[HR_WIRE_OPTIONS];
     char name[HR_WIRE_NAME_MAX + 1], channel_name[HR_WIRE_NAME_MAX];
     hr_stream_options options;
+    hr_position position;
     hr_shared_pass *pass = NULL;
     uint32_t request = hr__cursor_u32(c);
-    for (int i = 0; i < HR_WIRE_OPTIONS; i++)
-        values[i] = (int64_t)hr__cursor_u64(c);
-    hr_status status;
-    if (!hr__wire_text(c, name, sizeof name))
-        status = HR_FAIL(&err, HR_CORRUPT, "a request that names no dataset");
-    else {
-        hr__wire_options_get(values, &options);
+    hr_status status = read_request(c, name, &options, &position, &err);
+    if (status == HR_OK)
         status = hr__pass_request(trainer, worker, name, &options, &pass, &err);
-    }
     if (status == HR_OK) {
         snprintf(channel_name, sizeof channel_name, "pass%llu.%lld",
                  (unsigned long long)++trainer->pass_serial, (long long)worker->rank);
@@ -98,10 +131,9 @@ static void handle_feed(hr_trainer *trainer, hr_worker *worker, hr_cursor *c)
             hr__peer_offer(worker->peer, channel_name, hr__pass_channel(pass, worker->rank), &err);
     }
     if (status == HR_OK)
-        answer_feed(worker, request, HR_OK, hr__stream_seed(pass->stream),
-                    hr__stream_plan_hash(pass->stream), channel_name);
+        answer_feed(worker, request, pass, HR_OK, channel_name);
     else
-        answer_feed(worker, request, status, 0, 0, err.message[0] ? err.message : "?");
+        answer_feed(worker, request, NULL, status, err.message[0] ? err.message : "?");
 }
 
 static void handle_stats(hr_trainer *trainer, hr_worker *worker, hr_cursor *c)
@@ -152,7 +184,7 @@ static void handle_finish(hr_worker *worker, hr_cursor *c)
         worker->message = NULL;
 }
 
-static void handle(hr_trainer *trainer, const hr_trainer_message *message)
+static hr_status handle(hr_trainer *trainer, const hr_trainer_message *message, hr_error *err)
 {
     hr_worker *worker = message->worker;
     hr_cursor c = hr__cursor(message->data, message->bytes);
@@ -179,9 +211,22 @@ static void handle(hr_trainer *trainer, const hr_trainer_message *message)
     case HR_WIRE_STATS:
         handle_stats(trainer, worker, &c);
         break;
+    case HR_WIRE_CHECKPOINT:
+        return hr__commit_stage(trainer, worker, &c, err);
+    case HR_WIRE_COMMIT:
+        hr__commit_take(trainer, worker, &c);
+        break;
     default: // of another release: none of ours
         break;
     }
+    return HR_OK;
+}
+
+hr_status hr__call_report(hr_trainer *trainer, int64_t rank, const char *json, hr_error *err)
+{
+    if (!trainer->options.on_report)
+        return HR_OK;
+    return trainer->options.on_report(trainer->options.context, rank, json, err);
 }
 
 // Reports are read before messages that came after them: the last report precedes FINISH.
@@ -191,9 +236,7 @@ static hr_status drain_reports(hr_trainer *trainer, hr_error *err)
     for (int64_t i = 0; i < trainer->worker_count; i++) {
         hr_worker *worker = &trainer->workers[i];
         while (worker->ring && hr__report_ring_read(worker->ring, text))
-            if (trainer->options.on_report)
-                HR_TRY(
-                    trainer->options.on_report(trainer->options.context, worker->rank, text, err));
+            HR_TRY(hr__call_report(trainer, worker->rank, text, err));
     }
     return HR_OK;
 }
@@ -211,7 +254,7 @@ hr_status hr__inbox_drain(hr_trainer *trainer, hr_error *err)
         hr_trainer_message *message = messages;
         messages = message->next;
         if (status == HR_OK)
-            handle(trainer, message);
+            status = handle(trainer, message, err);
         hr__free(message);
     }
     return status;

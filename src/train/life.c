@@ -11,8 +11,33 @@
 
 #define GRACE_NS (2000ull * 1000 * 1000) // for the others, after one failed
 
+// What this life begins from: the last checkpoint of this trainer, else the one that it was given.
+static hr_status choose_checkpoint(hr_trainer *trainer, hr_error *err)
+{
+    char *path = NULL;
+    HR_TRY(hr__run_folder_last(&trainer->run, &path, err));
+    if (!path && trainer->checkpoint)
+        return HR_OK; // read already
+    if (!path && trainer->options.resume_from)
+        HR_TRY(hr__checkpoint_find(trainer->options.resume_from, &path, err));
+    if (!path)
+        return HR_OK;
+    hr__free(trainer->checkpoint);
+    hr__checkpoint_finish(&trainer->restored);
+    trainer->checkpoint = path;
+    HR_TRY(hr__checkpoint_read(path, NULL, &trainer->restored, err));
+    size_t bytes = trainer->run.path ? strlen(trainer->run.path) : 0;
+    bool ours = bytes > 0 && strncmp(path, trainer->run.path, bytes) == 0 && path[bytes] == '/' &&
+                !strchr(path + bytes + 1, '/');
+    trainer->run.begun_from = ours ? trainer->restored.number : -1;
+    return HR_OK;
+}
+
 hr_status hr__life_start(hr_trainer *trainer, hr_error *err)
 {
+    size_t datasets = (size_t)trainer->options.dataset_count + 1; // none is no reason to fail
+    hr__run_folder_clean(&trainer->run);
+    HR_TRY(choose_checkpoint(trainer, err));
     trainer->life_started_ns = hr__now_ns();
     trainer->memory_kills = hr__memory_kills();
     HR_TRY(hr__alloc_zero((size_t)trainer->options.workers, sizeof *trainer->workers,
@@ -20,6 +45,8 @@ hr_status hr__life_start(hr_trainer *trainer, hr_error *err)
     trainer->worker_count = trainer->options.workers;
     for (int64_t rank = 0; rank < trainer->worker_count; rank++)
         trainer->workers[rank].rank = rank;
+    for (int64_t rank = 0; rank < trainer->worker_count; rank++)
+        HR_TRY(hr__alloc_zero(datasets, sizeof(bool), &trainer->workers[rank].restored, err));
     for (int64_t rank = 0; rank < trainer->worker_count; rank++)
         HR_TRY(hr__worker_start(trainer, &trainer->workers[rank], err));
     return HR_OK;

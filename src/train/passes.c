@@ -4,18 +4,29 @@
 // A pass is started by whoever asks first, with an end for each rank; the others find it. The next request starts
 // another pass, whose first epoch continues the count, so that a loop over epochs that asks anew each time sees the
 // orders that one feed over all of them would. Who leaves a pass early costs the others nothing. A dataset that is
-// not split, and a feed that begins within an epoch (a resume), have passes of their own for each rank.
+// not split, and a feed that begins at a step of its rank (first_step), have passes of their own for each rank.
+//
+// After a restart each rank's first request for a dataset goes on at the checkpoint's position: it is the request that
+// was under way then, so the count of requests goes on from there too. All ranks have the same position: they share.
 #include "train/train_parts.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static bool equal_options(const hr_stream_options *a, const hr_stream_options *b)
+static bool equal_positions(const hr_position *a, const hr_position *b)
+{
+    char x[HR_POSITION_BYTES_MAX], y[HR_POSITION_BYTES_MAX];
+    return strcmp(hr_position_print(a, x), hr_position_print(b, y)) == 0;
+}
+
+static bool equal_keys(const hr_pass_key *a, const hr_pass_key *b)
 {
     int64_t x[HR_WIRE_OPTIONS], y[HR_WIRE_OPTIONS];
-    hr__wire_options_put(x, a);
-    hr__wire_options_put(y, b);
-    return memcmp(x, y, sizeof x) == 0;
+    hr__wire_options_put(x, &a->options);
+    hr__wire_options_put(y, &b->options);
+    return a->dataset == b->dataset && memcmp(x, y, sizeof x) == 0 &&
+           a->has_position == b->has_position &&
+           (!a->has_position || equal_positions(&a->position, &b->position));
 }
 
 static const hr_trainer_dataset *find_dataset(const hr_trainer *trainer, const char *name)
@@ -38,13 +49,12 @@ static hr_status fail_dataset(const hr_trainer *trainer, const char *name, hr_er
     return status;
 }
 
-// The number of this rank's request.
-static hr_status count_request(hr_trainer *trainer, const hr_trainer_dataset *dataset,
-                               const hr_stream_options *options, int64_t rank, int64_t *number_out,
-                               hr_error *err)
+// How many requests this rank has made with this key.
+static hr_status find_count(hr_trainer *trainer, const hr_pass_key *key, hr_pass_count **out,
+                            hr_error *err)
 {
     hr_pass_count *count = trainer->counts;
-    while (count && !(count->dataset == dataset && equal_options(&count->options, options)))
+    while (count && !equal_keys(&count->key, key))
         count = count->next;
     if (!count) {
         HR_TRY(hr__alloc_zero(1, sizeof *count, &count, err));
@@ -54,27 +64,60 @@ static hr_status count_request(hr_trainer *trainer, const hr_trainer_dataset *da
             hr__free(count);
             return status;
         }
-        count->dataset = dataset;
-        count->options = *options;
+        count->key = *key;
         count->next = trainer->counts;
         trainer->counts = count;
     }
-    *number_out = count->requests[rank]++;
+    *out = count;
     return HR_OK;
+}
+
+// Epochs of one request; endless ones count as one.
+static int64_t epochs_of(const hr_pass_key *key)
+{
+    return HR_MAX(key->options.epochs, (int64_t)1);
+}
+
+static int64_t epoch_of_first(const hr_pass_key *key)
+{
+    return key->has_position ? key->position.epoch : key->options.first_epoch;
+}
+
+// A request that goes on at a checkpoint's position: as many requests as came before its epoch were made already.
+static int64_t requests_before(const hr_pass_key *key, const hr_position *position)
+{
+    int64_t epochs = position->epoch - epoch_of_first(key);
+    return HR_MAX(epochs, (int64_t)0) / epochs_of(key);
 }
 
 static hr_status start_stream(hr_trainer *trainer, hr_shared_pass *pass, hr_error *err)
 {
-    hr_stream_options options = pass->options;
-    int64_t epochs = HR_MAX(options.epochs, (int64_t)1); // endless ones go on by one
-    options.ranks = pass->dataset->split ? trainer->worker_count : 1;
-    if (pass->only_rank >= 0 && pass->dataset->split)
+    const hr_pass_key *key = &pass->key;
+    hr_stream_options options = key->options;
+    int64_t epochs = epochs_of(key);
+    options.ranks = key->dataset->split ? trainer->worker_count : 1;
+    if (pass->only_rank >= 0 && key->dataset->split)
         options.only_rank = 1 + pass->only_rank;
-    if (pass->number > 0) {
-        options.first_epoch += pass->number * epochs;
-        options.first_step = 0;
+    if (trainer->options.ingest_bytes > 0)
+        options.prefetch_bytes = options.prefetch_bytes > 0
+                                     ? HR_MIN(options.prefetch_bytes, trainer->options.ingest_bytes)
+                                     : trainer->options.ingest_bytes;
+    pass->first_epoch = epoch_of_first(key) + pass->number * epochs;
+    if (pass->restored)
+        pass->begins = hr__checkpoint_position(&trainer->restored, key->dataset->name);
+    else if (pass->number == 0 && key->has_position)
+        pass->begins = &key->position;
+    options.position = pass->begins;
+    if (pass->begins) {
+        if (pass->restored && options.epochs > 0) // those of this request that are left
+            options.epochs =
+                epochs - HR_MAX(pass->begins->epoch - epoch_of_first(key), (int64_t)0) % epochs;
+        pass->first_epoch = pass->begins->epoch;
     }
-    return hr_dataset_stream(pass->dataset->dataset, &options, &pass->stream, err);
+    options.first_epoch = pass->first_epoch;
+    if (pass->number > 0 || pass->begins)
+        options.first_step = 0;
+    return hr_dataset_stream(key->dataset->dataset, &options, &pass->stream, err);
 }
 
 static void pass_free(hr_shared_pass *pass)
@@ -89,12 +132,12 @@ hr_channel *hr__pass_channel(const hr_shared_pass *pass, int64_t rank)
 {
     if (pass->only_rank >= 0 && pass->only_rank != rank)
         return NULL;
-    return hr__stream_channel(pass->stream, pass->dataset->split ? rank : 0);
+    return hr__stream_channel(pass->stream, pass->key.dataset->split ? rank : 0);
 }
 
 static int64_t stream_rank(const hr_shared_pass *pass, int64_t rank)
 {
-    return pass->dataset->split ? rank : 0;
+    return pass->key.dataset->split ? rank : 0;
 }
 
 static hr_status open_pass(hr_trainer *trainer, const hr_shared_pass *wanted, hr_shared_pass **out,
@@ -104,7 +147,7 @@ static hr_status open_pass(hr_trainer *trainer, const hr_shared_pass *wanted, hr
     hr_shared_pass *pass = NULL;
     size_t ranks = (size_t)trainer->worker_count;
     HR_TRY(hr__alloc_zero(1, sizeof *pass, &pass, err));
-    *pass = *wanted;
+    *pass = *wanted; // `begins` points into the copy once it has started
     HR_GO(hr__alloc_zero(ranks, sizeof *pass->asked, &pass->asked, err));
     HR_GO(hr__alloc_zero(ranks, sizeof *pass->left, &pass->left, err));
     HR_GO(start_stream(trainer, pass, err));
@@ -123,19 +166,38 @@ out:
     return status;
 }
 
+static bool is_wanted(const hr_shared_pass *pass, const hr_shared_pass *wanted)
+{
+    return pass->number == wanted->number && pass->restored == wanted->restored &&
+           pass->only_rank == wanted->only_rank && equal_keys(&pass->key, &wanted->key);
+}
+
 hr_status hr__pass_request(hr_trainer *trainer, hr_worker *worker, const char *name,
                            const hr_stream_options *options, hr_shared_pass **out, hr_error *err)
 {
-    hr_shared_pass wanted = {.options = *options};
-    wanted.dataset = find_dataset(trainer, name);
-    if (!wanted.dataset)
+    hr_shared_pass wanted = {.key = {.options = *options}};
+    hr_pass_key *key = &wanted.key;
+    hr_pass_count *count = NULL;
+    key->dataset = find_dataset(trainer, name);
+    if (!key->dataset)
         return fail_dataset(trainer, name, err);
-    HR_TRY(count_request(trainer, wanted.dataset, options, worker->rank, &wanted.number, err));
-    bool alone = !wanted.dataset->split || (options->first_step > 0 && wanted.number == 0);
+    key->options.position = NULL;
+    key->has_position = options->position != NULL;
+    if (options->position)
+        key->position = *options->position;
+    HR_TRY(find_count(trainer, key, &count, err));
+    bool *seen = &worker->restored[key->dataset - trainer->options.datasets];
+    const hr_position *position = hr__checkpoint_position(&trainer->restored, name);
+    if (!*seen && position && !key->has_position && options->first_step == 0) {
+        wanted.restored = true;
+        count->requests[worker->rank] = requests_before(key, position);
+    }
+    *seen = true;
+    wanted.number = count->requests[worker->rank]++;
+    bool alone = !key->dataset->split || (options->first_step > 0 && wanted.number == 0);
     wanted.only_rank = alone ? worker->rank : -1;
     hr_shared_pass *pass = trainer->passes;
-    while (pass && !(pass->dataset == wanted.dataset && pass->number == wanted.number &&
-                     pass->only_rank == wanted.only_rank && equal_options(&pass->options, options)))
+    while (pass && !is_wanted(pass, &wanted))
         pass = pass->next;
     if (!pass)
         HR_TRY(open_pass(trainer, &wanted, &pass, err));
@@ -212,6 +274,7 @@ static void add_stats(hr_stream_stats *to, const hr_stream *stream)
     to->dropped_rows += s.dropped_rows;
     to->source_bytes += s.source_bytes;
     to->revoked += s.revoked;
+    to->padded_rows += s.padded_rows;
 }
 
 static void close_pass(hr_trainer *trainer, hr_shared_pass **at)

@@ -5,21 +5,9 @@
 // channel under a name; the port is opened by that name and batches come through shared memory from then on.
 #include "base/option.h"
 #include "base/os.h"
-#include "base/vec.h"
-#include "feed/feed.h"
-#include "store/store.h"
-#include "train/report_ring.h"
-#include "train/train_wire.h"
+#include "train/session_parts.h"
 #include <stdlib.h>
-
-struct hr_session {
-    hr_client *client;
-    hr_report_ring *reports;
-    int64_t rank, world_size;
-    void *payload_map; // u64 bytes, then the payload
-    size_t payload_map_bytes, payload_bytes;
-    uint32_t requests;
-};
+#include <string.h>
 
 static hr_status env_number(const char *name, int64_t max, int64_t *out, hr_error *err)
 {
@@ -63,6 +51,9 @@ hr_status hr_session_open(hr_session **out, hr_error *err)
     HR_GO(env_number("HEADRACE_PAYLOAD_FD", INT32_MAX, &payload, err));
     HR_GO(env_number("HEADRACE_WORLD_SIZE", INT32_MAX, &session->world_size, err));
     HR_GO(env_number("HEADRACE_RANK", session->world_size - 1, &session->rank, err));
+    const char *checkpoint = hr__env("HEADRACE_CHECKPOINT");
+    if (checkpoint)
+        HR_GO(hr__strdup(checkpoint, &session->checkpoint, err));
     HR_GO(map_payload(session, (int)payload, err));
     HR_GO(hr__report_ring_attach((int)reports, &session->reports, err));
     HR_GO(hr__client_open_fd((int)attach, &session->client, err));
@@ -83,10 +74,12 @@ void hr_session_close(hr_session **session_inout)
     if (!session)
         return;
     *session_inout = NULL;
+    hr__session_forget_feeds(session);
     hr__client_close(&session->client); // feeds that are open keep their part of it
     hr__report_ring_close(&session->reports);
     if (session->payload_map)
         hr__unmap(session->payload_map, session->payload_map_bytes);
+    hr__free(session->checkpoint);
     hr__free(session);
 }
 
@@ -107,9 +100,13 @@ const void *hr_session_payload(const hr_session *session, size_t *bytes_out)
     return (const uint8_t *)session->payload_map + sizeof(uint64_t);
 }
 
-// The trainer ended, or was killed.
-static hr_status send(hr_session *session, uint32_t type, const void *bytes, size_t count,
-                      hr_error *err)
+const char *hr_session_checkpoint(const hr_session *session)
+{
+    return session->checkpoint;
+}
+
+hr_status hr__session_send(hr_session *session, uint32_t type, const void *bytes, size_t count,
+                           hr_error *err)
 {
     hr_status status = hr__client_send(session->client, type, bytes, count, err);
     if (status == HR_END)
@@ -117,9 +114,8 @@ static hr_status send(hr_session *session, uint32_t type, const void *bytes, siz
     return status;
 }
 
-// Waits for an answer; those of other types (of a question given up) are passed over.
-static hr_status receive(hr_session *session, uint32_t type, uint8_t *bytes, size_t room,
-                         hr_cursor *out, hr_error *err)
+hr_status hr__session_receive(hr_session *session, uint32_t type, uint8_t *bytes, size_t room,
+                              hr_cursor *out, hr_error *err)
 {
     for (;;) {
         uint32_t got = 0;
@@ -140,29 +136,63 @@ static hr_status receive(hr_session *session, uint32_t type, uint8_t *bytes, siz
 
 typedef struct session_offer {
     uint64_t seed, plan_hash;
+    int64_t first_epoch;
+    bool has_position;
+    hr_position position; // it begins there
     char channel[HR_WIRE_NAME_MAX + 1];
 } session_offer;
+
+static void add(uint8_t *packet, size_t *at, const void *bytes, size_t count)
+{
+    memcpy(packet + *at, bytes, count);
+    *at += count;
+}
 
 static hr_status ask_for_feed(hr_session *session, const char *dataset,
                               const hr_stream_options *options, hr_error *err)
 {
-    uint8_t packet[sizeof(uint32_t) + HR_WIRE_OPTIONS * sizeof(int64_t) + HR_WIRE_NAME_MAX];
+    uint8_t
+        packet[8 + HR_WIRE_OPTIONS * sizeof(int64_t) + HR_POSITION_BYTES_MAX + HR_WIRE_NAME_MAX];
     int64_t values[HR_WIRE_OPTIONS];
+    char position[HR_POSITION_BYTES_MAX] = "";
     size_t name_bytes = strlen(dataset), at = 0;
-    hr_stream_options full = HR_STREAM_OPTIONS_INIT;
-    if (options)
-        memcpy(&full, options, HR_MIN(options->size, sizeof full));
     if (name_bytes < 1 || name_bytes > HR_WIRE_NAME_MAX)
         return HR_FAIL(err, HR_INVALID, "a dataset's name of %zu bytes; 1 to %u are allowed",
                        name_bytes, HR_WIRE_NAME_MAX);
-    hr__wire_options_put(values, &full);
+    if (options->position)
+        hr_position_print(options->position, position);
+    hr__wire_options_put(values, options);
+    uint32_t position_bytes = (uint32_t)strlen(position);
     session->requests++;
-    memcpy(packet, &session->requests, sizeof session->requests);
-    at += sizeof session->requests;
-    memcpy(packet + at, values, sizeof values);
-    at += sizeof values;
-    memcpy(packet + at, dataset, name_bytes);
-    return send(session, HR_WIRE_FEED, packet, at + name_bytes, err);
+    add(packet, &at, &session->requests, sizeof session->requests);
+    add(packet, &at, values, sizeof values);
+    add(packet, &at, &position_bytes, sizeof position_bytes);
+    add(packet, &at, position, position_bytes);
+    add(packet, &at, dataset, name_bytes);
+    return hr__session_send(session, HR_WIRE_FEED, packet, at, err);
+}
+
+static hr_status read_offer(hr_cursor *c, session_offer *out, hr_error *err)
+{
+    char text[HR_ERROR_MESSAGE_BYTES];
+    hr_status status = (hr_status)(int32_t)hr__cursor_u32(c);
+    out->seed = hr__cursor_u64(c);
+    out->plan_hash = hr__cursor_u64(c);
+    out->first_epoch = (int64_t)hr__cursor_u64(c);
+    if (!hr__wire_counted(c, text, HR_POSITION_BYTES_MAX))
+        return HR_FAIL(err, HR_CORRUPT, "the trainer's answer has no position");
+    out->has_position = text[0] != '\0';
+    if (out->has_position)
+        HR_TRY(hr_position_parse(text, &out->position, err));
+    if (!hr__wire_text(c, text, sizeof text))
+        return HR_FAIL(err, HR_CORRUPT, "the trainer's answer names no stream");
+    if (status != HR_OK)
+        return HR_FAIL(err, status < 0 && status >= HR_USER ? status : HR_IO, "%s", text);
+    if (strlen(text) > HR_WIRE_NAME_MAX)
+        return HR_FAIL(err, HR_CORRUPT, "the trainer's answer names a stream of %zu bytes",
+                       strlen(text));
+    memcpy(out->channel, text, strlen(text) + 1);
+    return HR_OK;
 }
 
 static hr_status await_offer(hr_session *session, session_offer *out, hr_error *err)
@@ -170,23 +200,9 @@ static hr_status await_offer(hr_session *session, session_offer *out, hr_error *
     uint8_t bytes[2048];
     for (;;) {
         hr_cursor c;
-        char text[HR_ERROR_MESSAGE_BYTES];
-        HR_TRY(receive(session, HR_WIRE_FED, bytes, sizeof bytes, &c, err));
-        uint32_t request = hr__cursor_u32(&c);
-        hr_status status = (hr_status)(int32_t)hr__cursor_u32(&c);
-        out->seed = hr__cursor_u64(&c);
-        out->plan_hash = hr__cursor_u64(&c);
-        if (request != session->requests)
-            continue;
-        if (!hr__wire_text(&c, text, sizeof text))
-            return HR_FAIL(err, HR_CORRUPT, "the trainer's answer names no stream");
-        if (status != HR_OK)
-            return HR_FAIL(err, status < 0 && status >= HR_USER ? status : HR_IO, "%s", text);
-        if (strlen(text) > HR_WIRE_NAME_MAX)
-            return HR_FAIL(err, HR_CORRUPT, "the trainer's answer names a stream of %zu bytes",
-                           strlen(text));
-        memcpy(out->channel, text, strlen(text) + 1);
-        return HR_OK;
+        HR_TRY(hr__session_receive(session, HR_WIRE_FED, bytes, sizeof bytes, &c, err));
+        if (hr__cursor_u32(&c) == session->requests)
+            return read_offer(&c, out, err);
     }
 }
 
@@ -195,12 +211,32 @@ hr_status hr_session_feed(hr_session *session, const char *dataset,
                           hr_feed **out, hr_error *err)
 {
     session_offer offer;
+    hr_stream_options full = HR_STREAM_OPTIONS_INIT;
     hr_port *port = NULL;
-    HR_TRY(ask_for_feed(session, dataset, options, err));
+    hr_session_feed_note *note = NULL;
+    if (options)
+        memcpy(&full, options, HR_MIN(options->size, sizeof full));
+    HR_TRY(ask_for_feed(session, dataset, &full, err));
     HR_TRY(await_offer(session, &offer, err));
     HR_TRY(hr__client_port(session->client, offer.channel, &port, err));
-    hr_feed_origin origin = {.seed = offer.seed, .plan_hash = offer.plan_hash};
-    return hr__feed_open_port(port, &origin, feed_options, out, err);
+    hr_status status = hr__session_note_feed(session, dataset, &full, &note, err);
+    if (status != HR_OK) {
+        hr__port_close(&port);
+        return status;
+    }
+    note->first_epoch = offer.first_epoch;
+    note->has_start = offer.has_position;
+    note->start = offer.position;
+    hr_feed_origin origin = {.seed = offer.seed,
+                             .plan_hash = offer.plan_hash,
+                             .closed = hr__session_feed_closed,
+                             .arg = note};
+    status = hr__feed_open_port(port, &origin, feed_options, &note->feed, err);
+    if (status == HR_OK)
+        *out = note->feed;
+    else
+        hr__session_drop_note(session, note);
+    return status;
 }
 
 // --- telling ---
@@ -213,7 +249,8 @@ hr_status hr_session_report(hr_session *session, const char *json, hr_error *err
 hr_status hr_session_line(hr_session *session, const char *line, hr_error *err)
 {
     size_t bytes = strlen(line);
-    return send(session, HR_WIRE_LINE, line, HR_MIN(bytes, (size_t)HR_WIRE_PART_BYTES), err);
+    return hr__session_send(session, HR_WIRE_LINE, line, HR_MIN(bytes, (size_t)HR_WIRE_PART_BYTES),
+                            err);
 }
 
 hr_status hr_session_stats(hr_session *session, const char *dataset, char **out, hr_error *err)
@@ -224,11 +261,11 @@ hr_status hr_session_stats(hr_session *session, const char *dataset, char **out,
     uint32_t last = 0;
     hr__text_init(&text, (size_t)16 << 20);
     HR_GO(hr__alloc(HR_WIRE_PART_BYTES + 64, &bytes, err));
-    HR_GO(send(session, HR_WIRE_STATS, dataset, HR_MIN(strlen(dataset), (size_t)HR_WIRE_NAME_MAX),
-               err));
+    HR_GO(hr__session_send(session, HR_WIRE_STATS, dataset,
+                           HR_MIN(strlen(dataset), (size_t)HR_WIRE_NAME_MAX), err));
     while (!last) {
         hr_cursor c;
-        HR_GO(receive(session, HR_WIRE_TEXT, bytes, HR_WIRE_PART_BYTES + 64, &c, err));
+        HR_GO(hr__session_receive(session, HR_WIRE_TEXT, bytes, HR_WIRE_PART_BYTES + 64, &c, err));
         last = hr__cursor_u32(&c);
         if (c.failed)
             last = 1;
@@ -252,11 +289,12 @@ hr_status hr_session_finish(hr_session *session, hr_status status, const char *m
                        HR_WIRE_DETAILS_MAX);
     for (size_t at = 0; at < details_bytes;) {
         size_t part = HR_MIN(details_bytes - at, (size_t)HR_WIRE_PART_BYTES);
-        HR_TRY(send(session, HR_WIRE_DETAILS, (const uint8_t *)details + at, part, err));
+        HR_TRY(
+            hr__session_send(session, HR_WIRE_DETAILS, (const uint8_t *)details + at, part, err));
         at += part;
     }
     memcpy(packet, &number, sizeof number);
     if (words > 0)
         memcpy(packet + sizeof number, message, words);
-    return send(session, HR_WIRE_FINISH, packet, sizeof number + words, err);
+    return hr__session_send(session, HR_WIRE_FINISH, packet, sizeof number + words, err);
 }

@@ -16,6 +16,7 @@
 #include "plan/plan.h"
 #include "store/store.h"
 #include "train/report_ring.h"
+#include "train/run_folder.h"
 #include "train/train_wire.h"
 #include <headrace/train.h>
 #include <sys/types.h>
@@ -46,25 +47,38 @@ typedef struct hr_worker {
     uint64_t active_ns, active_mark; // when it last did something, and what we saw then
     uint64_t messages;
     int64_t batches, rows, undelivered_rows; // undelivered: -1 not known
+    bool *
+        restored; // by dataset: its first request was made, which goes on at the checkpoint's position
+    char *staged, *staged_metrics; // the folder that it fills; NULL: none
     int64_t left_rows; // of passes whose channel went before we knew why: undelivered if it died
 } hr_worker;
 
-// One pass over a dataset that ranks share: the n-th request of each rank with equal options.
+// What was asked for, so that equal requests are known: a dataset, options, and a position of the asker's.
+typedef struct hr_pass_key {
+    const hr_trainer_dataset *dataset;
+    hr_stream_options options; // as asked; its position points to nothing
+    bool has_position;
+    hr_position position;
+} hr_pass_key;
+
+// One pass over a dataset that ranks share: the n-th request of each rank with equal keys.
 typedef struct hr_shared_pass {
     struct hr_shared_pass *next;
-    const hr_trainer_dataset *dataset;
-    hr_stream_options options; // as asked
-    int64_t number;            // n
-    int64_t only_rank;         // it serves this one alone; -1: all
+    hr_pass_key key;
+    int64_t number;    // n
+    bool restored;     // begins at the position of the life's checkpoint
+    int64_t only_rank; // it serves this one alone; -1: all
     hr_stream *stream;
+    int64_t first_epoch;
+    const hr_position
+        *begins; // borrowed from the key or the checkpoint; NULL: at the start of first_epoch
     bool *asked, *left; // by rank
 } hr_shared_pass;
 
-// How often each rank asked for a dataset with some options: outlives the passes.
+// How often each rank asked with some key: outlives the passes.
 typedef struct hr_pass_count {
     struct hr_pass_count *next;
-    const hr_trainer_dataset *dataset;
-    hr_stream_options options;
+    hr_pass_key key;
     int64_t *requests; // by rank
 } hr_pass_count;
 
@@ -87,6 +101,9 @@ struct hr_trainer {
     int64_t life_count;
     uint64_t life_started_ns;
     uint64_t memory_kills; // of the system, when it started
+    hr_run_folder run;
+    char *checkpoint;       // folder that this life begins from; NULL: none
+    hr_checkpoint restored; // what it holds
 
     _Atomic bool cancel_asked;
     bool in_step; // a callback is under way
@@ -134,6 +151,7 @@ void hr__worker_kill(hr_worker *worker);
 void hr__worker_finish(hr_worker *worker); // kills, reaps, frees
 
 // passes.c
+// options->position: the worker's own wish; NULL: none.
 HR_USE_RESULT hr_status hr__pass_request(hr_trainer *trainer, hr_worker *worker,
                                          const char *dataset, const hr_stream_options *options,
                                          hr_shared_pass **out, hr_error *err);
@@ -145,7 +163,16 @@ void hr__passes_leave(hr_trainer *trainer, hr_worker *worker, bool died);
 void hr__passes_retire(hr_trainer *trainer); // closes those that nobody will read any more
 void hr__passes_close(hr_trainer *trainer);
 
+// commits.c: what workers say of checkpoints
+HR_USE_RESULT hr_status hr__commit_stage(hr_trainer *trainer, hr_worker *worker, hr_cursor *c,
+                                         hr_error *err);
+void hr__commit_take(hr_trainer *trainer, hr_worker *worker, hr_cursor *c);
+
 // inbox.c
+void hr__worker_answer(hr_worker *worker, uint32_t type, uint32_t request, hr_status status,
+                       const char *text);
+HR_USE_RESULT hr_status hr__call_report(hr_trainer *trainer, int64_t rank, const char *json,
+                                        hr_error *err);
 extern void (*const hr__inbox_message)(hr_peer_owner *owner, hr_peer *peer, uint32_t type,
                                        const void *bytes, size_t count);
 extern void (*const hr__inbox_gone)(hr_peer_owner *owner, hr_peer *peer);

@@ -30,6 +30,8 @@ static hr_status trainer_open(hr_trainer *trainer, const hr_trainer_options *opt
     HR_TRY(hr__trainer_slots(trainer, err));
     HR_TRY(hr__runtime_service(trainer->runtime, &trainer->service, err));
     HR_TRY(make_payload(trainer, options, err));
+    HR_TRY(hr__run_folder_open(&trainer->options, &trainer->run, err));
+    trainer->options.preprocessor = NULL; // the caller's; it stands in the folder now
     HR_TRY(hr__sampler_open(trainer->runtime, &trainer->sampler, err));
     return hr__life_start(trainer, err);
 }
@@ -38,6 +40,10 @@ static hr_status trainer_open(hr_trainer *trainer, const hr_trainer_options *opt
 static void trainer_let_go(hr_trainer *trainer)
 {
     hr__life_stop(trainer);
+    hr__run_folder_close(&trainer->run);
+    hr__checkpoint_finish(&trainer->restored);
+    hr__free(trainer->checkpoint);
+    trainer->checkpoint = NULL;
     hr__sampler_close(&trainer->sampler, NULL, NULL);
     hr__close_fd(&trainer->payload_fd);
     if (trainer->slots)
@@ -64,7 +70,7 @@ hr_status hr_trainer_start(hr_runtime *runtime, const hr_trainer_options *option
     HR_TRY(hr__runtime_check(runtime, err));
     HR_TRY(hr__alloc_zero(1, sizeof *trainer, &trainer, err));
     trainer->runtime = hr__runtime_ref(runtime);
-    trainer->payload_fd = -1;
+    trainer->payload_fd = trainer->run.lock_fd = -1;
     trainer->inbox_last = &trainer->inbox;
     trainer->started_ns = trainer->ticked_ns = hr__now_ns();
     hr__mutex_init(&trainer->mutex);

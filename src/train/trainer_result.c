@@ -63,10 +63,11 @@ void hr__life_note(hr_trainer *trainer, const hr_worker *culprit)
     if (hr__realloc(&trainer->lives, bytes, NULL) != HR_OK)
         return; // a life untold, none unlived
     hr_trainer_life *life = &trainer->lives[trainer->life_count++];
-    *life = (hr_trainer_life){.seconds = (double)(hr__now_ns() - trainer->life_started_ns) * 1e-9,
-                              .from_checkpoint = -1,
-                              .rank = culprit ? culprit->rank : -1,
-                              .end = culprit ? hr__worker_end_of(culprit) : HR_WORKER_DONE};
+    *life =
+        (hr_trainer_life){.seconds = (double)(hr__now_ns() - trainer->life_started_ns) * 1e-9,
+                          .from_checkpoint = trainer->checkpoint ? trainer->restored.number : -1,
+                          .rank = culprit ? culprit->rank : -1,
+                          .end = culprit ? hr__worker_end_of(culprit) : HR_WORKER_DONE};
     if (culprit)
         snprintf(reason, sizeof reason, "worker %lld: %s", (long long)culprit->rank,
                  describe_end(culprit, words, sizeof words));
@@ -159,6 +160,13 @@ void hr__trainer_sum_up(hr_trainer *trainer)
     result->lives = trainer->lives;
     trainer->lives = NULL;
     trainer->life_count = 0;
+    result->checkpoints = trainer->run.committed;
+    if (hr__run_folder_last(&trainer->run, &result->last_checkpoint, NULL) != HR_OK)
+        result->last_checkpoint = NULL;
+    if (!result->last_checkpoint) { // the one it began from, if any
+        result->last_checkpoint = trainer->checkpoint;
+        trainer->checkpoint = NULL;
+    }
     trainer->result = result;
 }
 

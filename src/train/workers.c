@@ -16,9 +16,9 @@
 static hr_status spawn_worker(hr_trainer *trainer, hr_worker *worker, int attach_fd, int report_fd,
                               hr_error *err)
 {
-    char rows[6][64];
+    char rows[6][64], checkpoint[64 + HR_WIRE_PATH_MAX];
     char self[4096];
-    const char *env[HR_COUNTOF(rows) + 1] = {NULL};
+    const char *env[HR_COUNTOF(rows) + 2] = {NULL};
     const int fds[] = {attach_fd, report_fd, trainer->payload_fd};
     snprintf(rows[0], sizeof rows[0], "HEADRACE_ATTACH_FD=%d", attach_fd);
     snprintf(rows[1], sizeof rows[1], "HEADRACE_REPORT_FD=%d", report_fd);
@@ -28,6 +28,12 @@ static hr_status spawn_worker(hr_trainer *trainer, hr_worker *worker, int attach
     snprintf(rows[5], sizeof rows[5], "HEADRACE_WORKER_OF=%ld", (long)getpid());
     for (size_t i = 0; i < HR_COUNTOF(rows); i++)
         env[i] = rows[i];
+    int bytes = snprintf(checkpoint, sizeof checkpoint, "HEADRACE_CHECKPOINT=%s",
+                         trainer->checkpoint ? trainer->checkpoint : "");
+    if (bytes < 0 || (size_t)bytes >= sizeof checkpoint)
+        return HR_FAIL(err, HR_INVALID, "the path of the checkpoint is longer than %u bytes",
+                       HR_WIRE_PATH_MAX);
+    env[HR_COUNTOF(rows)] = checkpoint;
     const char *again[] = {self, NULL};
     if (!trainer->options.argv)
         HR_TRY(hr__self_path(self, sizeof self, err));
@@ -104,6 +110,10 @@ void hr__worker_finish(hr_worker *worker)
     hr__report_ring_close(&worker->ring);
     hr__free(worker->message);
     hr__free(worker->details);
-    worker->message = NULL;
+    hr__free(worker->restored);
+    hr__free(worker->staged);
+    hr__free(worker->staged_metrics);
+    worker->message = worker->staged = worker->staged_metrics = NULL;
     worker->details = NULL;
+    worker->restored = NULL;
 }
