@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a worker and its trainer say to each other. One message a packet (store.h carries them), fields little-endian:
 //
-//   worker    FEED        u32 request, i64 x HR_WIRE_OPTIONS, u32 bytes, position, name   a shard of a dataset as a feed
+//   worker    FEED        u32 request, i64 x HR_WIRE_OPTIONS, u32 bytes, position, name
+//                                                                      a shard of a dataset as a feed
 //             LINE        text                                         for the user
 //             DETAILS     bytes                                        of the FINISH that follows; as many as it takes
 //             FINISH      i32 status, words                            the loop is over
@@ -11,7 +12,7 @@
 //   trainer   FED         u32 request, i32 status, u64 seed, u64 plan hash, i64 first epoch, u32 bytes, position, text
 //                                                                      channel to open, or why not
 //             TEXT        u32 last, text                               answers STATS
-//             STAGE       u32 request, i32 status, text                folder to fill, why not; END: another rank's is kept
+//             STAGE       u32 request, i32 status, text                folder to fill; END: another rank's is kept
 //             COMMITTED   u32 request, i32 status, text                folder to remove ("-": none), or why not
 //
 // Reports do not go this way: report_ring.h. A worker is started with
