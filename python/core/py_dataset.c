@@ -135,7 +135,8 @@ static PyObject *dataset_pack(py_dataset *self, PyObject *args, PyObject *kwargs
 
 static PyObject *dataset_map_process(py_dataset *self, PyObject *args, PyObject *kwargs)
 {
-    static char *keys[] = {"argv", "payload", "processes", "name", "batch_rows", "schema", NULL};
+    static char *keys[] = {"argv",       "payload", "processes", "name",
+                           "batch_rows", "schema",  "identity",  NULL};
     hr_process_options o = HR_PROCESS_OPTIONS_INIT;
     PyObject *sequence, *holder = NULL, *schema = Py_None;
     const char *payload, **argv = NULL;
@@ -143,8 +144,9 @@ static PyObject *dataset_map_process(py_dataset *self, PyObject *args, PyObject 
     long long processes = 0, batch_rows = 0;
     hr_dataset *made = NULL;
     hr_error err = HR_ERROR_INIT;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Oy#|LzLO", keys, &sequence, &payload,
-                                     &payload_bytes, &processes, &o.name, &batch_rows, &schema) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Oy#|LzLOz", keys, &sequence, &payload,
+                                     &payload_bytes, &processes, &o.name, &batch_rows, &schema,
+                                     &o.identity) ||
         py_names(sequence, &argv, &holder))
         return NULL;
     o.argv = argv;

@@ -36,7 +36,7 @@ static PyObject *prep_map(PyObject *type, PyObject *args)
 
 static PyObject *prep_process(PyObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *keys[] = {"argv", "payload", "processes", "name", "batch_rows", NULL};
+    static char *keys[] = {"argv", "payload", "processes", "name", "batch_rows", "identity", NULL};
     hr_process_options o = HR_PROCESS_OPTIONS_INIT;
     PyObject *sequence, *holder = NULL;
     const char *payload, **argv = NULL;
@@ -44,8 +44,9 @@ static PyObject *prep_process(PyObject *type, PyObject *args, PyObject *kwargs)
     long long processes = 0, batch_rows = 0;
     hr_prep *made = NULL;
     hr_error err = HR_ERROR_INIT;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Oy#|LzL", keys, &sequence, &payload,
-                                     &payload_bytes, &processes, &o.name, &batch_rows) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Oy#|LzLz", keys, &sequence, &payload,
+                                     &payload_bytes, &processes, &o.name, &batch_rows,
+                                     &o.identity) ||
         py_names(sequence, &argv, &holder))
         return NULL;
     o.argv = argv;

@@ -46,6 +46,37 @@ def envelope(inner):
     return pickle.dumps((list(sys.path), os.getcwd(), inner))
 
 
+def identity(payload):
+    """Tells the function of a payload from others, alike in every process: made of what is pickled, but not of the order of
+    a set, of which equal strings are one object, of the numbers that cloudpickle draws for the classes of a script, or of
+    where its modules are found."""
+    import hashlib
+    import pickle
+    import pickletools
+    import re
+    parts, marks, memo, composites = [], [], [], 0
+    for op, arg, _ in pickletools.genops(pickle.loads(payload)[2]):
+        if op.name == 'FRAME':
+            continue
+        if op.name == 'MEMOIZE':
+            composites += not atom
+            memo.append(part if atom else f'#{composites}')
+            continue
+        atom = 'UNICODE' in op.name or 'BYTES' in op.name
+        drawn = isinstance(arg, str) and re.fullmatch('[0-9a-f]{32}', arg)
+        part = memo[arg] if 'BINGET' in op.name else op.name if drawn else f'{op.name} {arg!r}'
+        if op.name == 'MARK':
+            marks.append(len(parts))
+        elif pickletools.markobject in op.stack_before:
+            inside = parts[marks[-1]:]
+            del parts[marks.pop():]
+            if op.name in ('ADDITEMS', 'FROZENSET'):
+                inside.sort()
+            part = f'{op.name} ({", ".join(inside)})'
+        parts.append(part)
+    return hashlib.sha256('\n'.join(parts).encode()).hexdigest()
+
+
 def opened(payload):
     import pickle
     path, folder, inner = pickle.loads(payload)

@@ -62,7 +62,7 @@ class Dataset(Feeds):
                                              fn_constructor_args=fn_constructor_args,
                                              fn_constructor_kwargs=fn_constructor_kwargs)
         handle = self._handle.map_process(_function.worker_argv(), payload, processes=_processes(concurrency),
-                                          name=name, batch_rows=batch_size or 0)
+                                          name=name, batch_rows=batch_size or 0, identity=_function.identity(payload))
         return self._with(handle, f'{name}: runs as written, in Python processes: {reason}')
 
     def filter(self, predicate):
@@ -73,7 +73,7 @@ class Dataset(Feeds):
         name = _function.name_of(predicate)
         payload = _function.function_payload(predicate, None, row_wise='filter')
         handle = self._handle.map_process(_function.worker_argv(), payload, name=f'filter({name})',
-                                          schema=self._handle.schema())
+                                          schema=self._handle.schema(), identity=_function.identity(payload))
         return self._with(handle, f'{name}: runs as written, in Python processes, on one row at a time')
 
     def select_columns(self, cols):

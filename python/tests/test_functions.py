@@ -103,3 +103,39 @@ print(*pids)
 ''')
     assert done.returncode == 0, done.stderr
     assert not [p for p in done.stdout.split() if os.path.exists(f'/proc/{p}')]
+
+
+PLAN = """
+import sys
+import headrace as hr
+
+class Add:
+    def __init__(self, by=0):
+        self.by = by
+    def __call__(self, batch):
+        return {'id': batch['id'] + self.by + LITERAL}
+
+def add(batch):
+    return {'id': batch['id'] + LITERAL, 'name': [sorted({'a', 'b', 'c'})[0]] * len(batch['id'])}
+
+def small(row):
+    return row['id'] < 5
+
+plans = [hr.range(10).map_batches(add, trace=False), hr.range(10).map_batches(Add),
+         hr.range(10).map_batches(Add, fn_constructor_args=(1,)), hr.range(10).filter(small)]
+for ds in plans:
+    feed = ds._handle.feed(batch_rows=5)
+    print(feed.position()['plan_hash'])
+"""
+
+
+def test_plans_have_one_identity_in_every_process(script, tmp_path):
+    def hashes(literal, **options):
+        done = script(PLAN.replace('LITERAL', literal), **options)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.split()
+    first = hashes('1')
+    assert len(set(first)) == 4
+    assert hashes('1', PYTHONHASHSEED='3') == first
+    other = hashes('2')
+    assert [a == b for a, b in zip(first, other)] == [False, False, False, True]
