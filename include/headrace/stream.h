@@ -96,8 +96,9 @@ typedef struct hr_stream_options {
     }
 
 /** Starts a stream. Work begins at once. INVALID: an option out of its bounds, or a position of other
- *  data or of another order: the message says what differs. LIMIT: one block does not fit the budget; the message says the size it needs. Other failures of the plan are
- *  returned by the feed when it reaches them. */
+ *  data or of another order: the message says what differs. LIMIT: one block does not fit the
+ *  budget; the message says the size it needs. Other failures of the plan are returned by the feed
+ *  when it reaches them. */
 HR_API HR_USE_RESULT hr_status hr_dataset_stream(const hr_dataset *dataset,
                                                  const hr_stream_options *options, hr_stream **out,
                                                  hr_error *err);
