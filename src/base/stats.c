@@ -40,9 +40,14 @@ static hr_busy_mark change(hr_busy_mark next)
     if (!previous.busy && !next.busy)
         return previous;
     uint64_t now_ns = hr__now_ns();
-    if (previous.busy)
+    // Relaxed: counts, read for display.
+    if (previous.busy) {
         atomic_fetch_add_explicit(&previous.busy->ns[previous.cause], now_ns - running.since_ns,
-                                  memory_order_relaxed); // a count, read for display
+                                  memory_order_relaxed);
+        atomic_fetch_sub_explicit(&previous.busy->threads[previous.cause], 1, memory_order_relaxed);
+    }
+    if (next.busy)
+        atomic_fetch_add_explicit(&next.busy->threads[next.cause], 1, memory_order_relaxed);
     running.mark = next;
     running.since_ns = now_ns;
     return previous;

@@ -23,7 +23,8 @@ const char *hr__cause_name(hr_cause cause); // "storage", "decompress", ...
 
 typedef struct hr_busy {
     _Atomic uint64_t ns[HR_CAUSES];
-    _Atomic uint64_t read_bytes; // from storage, by the threads accounted here
+    _Atomic int32_t threads[HR_CAUSES]; // that are busy with it now, whose time is not in `ns` yet
+    _Atomic uint64_t read_bytes;        // from storage, by the threads accounted here
 } hr_busy;
 
 // The calling thread is busy with `cause` from now, accounted to `busy` until the next call (nestable by restoring

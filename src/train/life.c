@@ -38,7 +38,8 @@ hr_status hr__life_start(hr_trainer *trainer, hr_error *err)
     size_t datasets = (size_t)trainer->options.dataset_count + 1; // none is no reason to fail
     hr__run_folder_clean(&trainer->run);
     HR_TRY(choose_checkpoint(trainer, err));
-    trainer->life_started_ns = hr__now_ns();
+    trainer->life_started_ns = trainer->moved_ns = hr__now_ns();
+    trainer->stall_told = false;
     trainer->memory_kills = hr__memory_kills();
     HR_TRY(hr__alloc_zero((size_t)trainer->options.workers, sizeof *trainer->workers,
                           &trainer->workers, err));

@@ -69,6 +69,7 @@ typedef struct hr_shared_pass {
     bool restored;     // begins at the position of the life's checkpoint
     int64_t only_rank; // it serves this one alone; -1: all
     hr_stream *stream;
+    uint64_t memory_ns; // its waits for room, when something moved last (stall.c)
     int64_t first_epoch;
     const hr_position
         *begins; // borrowed from the key or the checkpoint; NULL: at the start of first_epoch
@@ -105,6 +106,10 @@ struct hr_trainer {
     char *checkpoint;       // folder that this life begins from; NULL: none
     hr_checkpoint restored; // what it holds
 
+    uint64_t moved_ns, moved_mark; // when something moved last, and what we saw then
+    bool stall_told;
+    int64_t stalls;
+
     _Atomic bool cancel_asked;
     bool in_step; // a callback is under way
     bool ended;
@@ -134,6 +139,9 @@ const hr_worker *hr__life_culprit(const hr_trainer *trainer);
 bool hr__deaths_count(const hr_trainer *trainer);
 bool hr__worker_failed(const hr_worker *worker);
 bool hr__worker_died(const hr_worker *worker);
+
+// stall.c: says who waits for whom, once nothing has moved for long
+void hr__stall_watch(hr_trainer *trainer, uint64_t now_ns);
 
 // trainer_result.c
 hr_worker_end hr__worker_end_of(const hr_worker *worker);

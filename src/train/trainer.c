@@ -101,11 +101,12 @@ static hr_status look_around(hr_trainer *trainer, uint64_t now, hr_error *err)
         return HR_FAIL(err, HR_CANCELLED, "interrupted");
     if (atomic_load_explicit(&trainer->cancel_asked, memory_order_relaxed))
         return HR_FAIL(err, HR_CANCELLED, "%s was cancelled", trainer->options.name);
-    if (trainer->options.on_tick && now - trainer->ticked_ns >= TICK_NS) {
-        trainer->ticked_ns = now;
-        return trainer->options.on_tick(trainer->options.context, err);
-    }
-    return HR_OK;
+    if (now - trainer->ticked_ns < TICK_NS)
+        return HR_OK;
+    trainer->ticked_ns = now;
+    hr__stall_watch(trainer, now);
+    return trainer->options.on_tick ? trainer->options.on_tick(trainer->options.context, err)
+                                    : HR_OK;
 }
 
 static void end_trainer(hr_trainer *trainer)

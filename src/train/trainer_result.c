@@ -160,6 +160,7 @@ void hr__trainer_sum_up(hr_trainer *trainer)
     result->lives = trainer->lives;
     trainer->lives = NULL;
     trainer->life_count = 0;
+    result->stalls = trainer->stalls;
     result->checkpoints = trainer->run.committed;
     if (hr__run_folder_last(&trainer->run, &result->last_checkpoint, NULL) != HR_OK)
         result->last_checkpoint = NULL;

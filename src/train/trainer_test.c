@@ -5,6 +5,7 @@
 #include "train/run_folder.h"
 #include <headrace/headrace.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -129,8 +130,8 @@ typedef struct bench {
     hr_dataset *dataset;
     hr_trainer_dataset datasets[1];
     char folder[64], run[96], payload[128];
-    int reports, checkpoints, restarts;
-    char last[512];
+    int reports, checkpoints, restarts, lines;
+    char last[512], line[512];
 } bench;
 
 static void bench_open(bench *b)
@@ -314,6 +315,57 @@ static void slots__that_can_never_be_had_are_refused_at_once(void **unused)
     o.gpus = -1;
     assert_status(hr_trainer_start(b.runtime, &o, &trainer, &err), HR_INVALID);
     bench_close(&b);
+}
+
+// --- the watchdog ---
+
+static void on_line(void *context, int64_t rank, const char *line)
+{
+    bench *b = context;
+    assert_int_equal(rank, -1);
+    snprintf(b->line, sizeof b->line, "%s", line);
+    b->lines++;
+}
+
+static hr_status slow_function(void *context, const hr_block *in, hr_block **out, hr_error *err)
+{
+    static _Atomic int calls;
+    if (calls++ > 0) // the first one finds the schema
+        hr__sleep_ns(1000ull * 1000 * 1000);
+    *out = hr_block_ref(in);
+    return HR_OK;
+}
+
+static void run_stalled(const char *role, int64_t workers, double seconds, const char *words)
+{
+    bench b;
+    hr_trainer *trainer = NULL;
+    hr_trainer_result *result = NULL;
+    hr_dataset *slow = NULL;
+    hr_error err = HR_ERROR_INIT;
+    int32_t ended;
+    bench_open(&b);
+    assert_ok(hr_dataset_map_blocks(b.dataset, slow_function, NULL, NULL, &slow, &err), &err);
+    b.datasets[0].dataset = slow;
+    hr_trainer_options o = options_of(&b, role);
+    o.workers = workers;
+    o.on_line = on_line;
+    o.stall_warning_s = 0.3;
+    assert_ok(hr_trainer_start(b.runtime, &o, &trainer, &err), &err);
+    hr_dataset_unref(&slow);
+    assert_status(hr_trainers_wait(&trainer, 1, seconds, &ended, &err), HR_TIMEOUT);
+    if (b.lines < 1 || !strstr(b.line, words))
+        fail_msg("%d lines, the last one: %s", b.lines, b.line);
+    assert_status(hr_trainer_finish(&trainer, &result, &err), HR_CANCELLED);
+    assert_int_equal(result->stalls, b.lines);
+    hr_trainer_result_free(&result);
+    bench_close(&b);
+}
+
+static void watchdog__says_who_waits_for_whom(void **unused)
+{
+    run_stalled("read", 1, 0.9, "whose pipeline waits for a function of yours");
+    run_stalled("sleep", 2, 0.8, "worker 0 has not asked for anything yet; worker 1 has not");
 }
 
 // --- lives ---
@@ -546,6 +598,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(trainer__that_runs_is_ended_by_finish),
         cmocka_unit_test(slots__are_taken_waited_for_and_given_back),
         cmocka_unit_test(slots__that_can_never_be_had_are_refused_at_once),
+        cmocka_unit_test(watchdog__says_who_waits_for_whom),
         cmocka_unit_test(lives__go_on_from_the_last_checkpoint),
         cmocka_unit_test(lives__are_as_many_as_failures_are_allowed),
         cmocka_unit_test(death__ends_the_run_where_that_was_asked),
