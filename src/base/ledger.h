@@ -44,4 +44,17 @@ void hr__scratch_give(hr_scratch *scratch, void *memory); // NULL is fine
 // Frees every kept buffer; returns the bytes given back.
 uint64_t hr__scratch_trim(hr_scratch *scratch);
 
+// What somebody keeps to save work and can make again (pages of a file, idle pages of an arena): it goes when the
+// ledger refuses. Who waits for memory keeps nothing else.
+typedef struct hr_spare {
+    // Frees some of it that nobody uses at the moment; returns the bytes. Any thread; may give scratch, not take it.
+    uint64_t (*give)(struct hr_spare *self, uint64_t bytes);
+    struct hr_spare *next; // the scratch's
+} hr_spare;
+void hr__scratch_add_spare(hr_scratch *scratch, hr_spare *spare);
+void hr__scratch_remove_spare(hr_scratch *scratch,
+                              hr_spare *spare); // waits for a call of `give` under way
+// Kept buffers, then spares in turn, until `bytes` are back or nothing is left; returns how many.
+uint64_t hr__scratch_reclaim(hr_scratch *scratch, uint64_t bytes);
+
 #endif

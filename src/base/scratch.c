@@ -39,6 +39,8 @@ struct hr_scratch {
     uint64_t clock;            // guards: mutex
     uint64_t kept_bytes;       // guards: mutex
     uint64_t lent_count;       // guards: mutex
+    hr_mutex spare_mutex;      // before `mutex`; held while a spare gives
+    hr_spare *spares;          // guards: spare_mutex. The one asked last is at the end
 };
 
 // Bytes that a buffer of a class holds: 4 KiB times 1, 1.25, 1.5, 1.75, 2, 2.5, ...
@@ -72,6 +74,7 @@ hr_status hr__scratch_open(hr_ledger *ledger, uint64_t keep_bytes_max, hr_scratc
     scratch->ledger = ledger;
     scratch->keep_bytes_max = keep_bytes_max;
     hr__mutex_init(&scratch->mutex);
+    hr__mutex_init(&scratch->spare_mutex);
     *out = scratch;
     return HR_OK;
 }
@@ -81,8 +84,9 @@ void hr__scratch_close(hr_scratch **scratch)
     hr_scratch *s = *scratch;
     if (!s)
         return;
-    HR_ASSERT(s->lent_count == 0);
+    HR_ASSERT(s->lent_count == 0 && !s->spares);
     hr__scratch_trim(s);
+    hr__mutex_finish(&s->spare_mutex);
     hr__mutex_finish(&s->mutex);
     hr__free(s);
     *scratch = NULL;
@@ -123,10 +127,10 @@ static uint64_t free_list(hr_scratch *s, head *list)
 // otherwise never begin, and whoever set the limit checked the largest single need beforehand.
 static bool charge(hr_scratch *s, uint64_t bytes)
 {
-    if (hr__ledger_try_charge(s->ledger, HR_LEDGER_SCRATCH, bytes))
-        return true;
-    if (hr__scratch_trim(s) && hr__ledger_try_charge(s->ledger, HR_LEDGER_SCRATCH, bytes))
-        return true;
+    do {
+        if (hr__ledger_try_charge(s->ledger, HR_LEDGER_SCRATCH, bytes))
+            return true;
+    } while (hr__scratch_reclaim(s, bytes));
     hr__mutex_lock(&s->mutex);
     bool first = s->ledger->kind_used_bytes[HR_LEDGER_SCRATCH] == 0;
     if (first)
@@ -239,4 +243,53 @@ uint64_t hr__scratch_trim(hr_scratch *scratch)
     scratch->kept_bytes = 0;
     hr__mutex_unlock(&scratch->mutex);
     return free_list(scratch, freed);
+}
+
+// --- spares ---
+
+void hr__scratch_add_spare(hr_scratch *scratch, hr_spare *spare)
+{
+    hr__mutex_lock(&scratch->spare_mutex);
+    spare->next = scratch->spares;
+    scratch->spares = spare;
+    hr__mutex_unlock(&scratch->spare_mutex);
+}
+
+// The link that leads to `spare`, or the last one (NULL). Under the spare mutex.
+static hr_spare **link_of(hr_scratch *s, const hr_spare *spare)
+{
+    hr_spare **at = &s->spares;
+    while (*at && *at != spare)
+        at = &(*at)->next;
+    return at;
+}
+
+void hr__scratch_remove_spare(hr_scratch *scratch, hr_spare *spare)
+{
+    hr__mutex_lock(&scratch->spare_mutex);
+    hr_spare **at = link_of(scratch, spare);
+    HR_ASSERT(*at);
+    *at = spare->next;
+    hr__mutex_unlock(&scratch->spare_mutex);
+}
+
+uint64_t hr__scratch_reclaim(hr_scratch *scratch, uint64_t bytes)
+{
+    uint64_t done = hr__scratch_trim(scratch);
+    hr__mutex_lock(&scratch->spare_mutex);
+    for (hr_spare *first = NULL; done < bytes;) {
+        hr_spare *spare = scratch->spares;
+        if (!spare || spare == first)
+            break; // all were asked since one gave
+        uint64_t given = spare->give(spare, bytes - done);
+        done += given;
+        if (given || !first)
+            first = given ? NULL : spare;
+        scratch->spares = spare->next; // to the end: they give in turn
+        *link_of(scratch, NULL) = spare;
+        spare->next = NULL;
+    }
+    hr__mutex_unlock(&scratch->spare_mutex);
+    hr__scratch_trim(scratch); // what was given as scratch is kept there
+    return done;
 }

@@ -74,7 +74,8 @@ typedef struct hr_flow_ops {
     // HR_END: no more.
     hr_status (*take)(void *self, void *item, uint64_t *weight_bytes, hr_error *err);
     // Several items at once. `oldest`: nothing before this item is unfinished: it may use the reserve. HR_AGAIN:
-    // leave the item as it was.
+    // leave the item as it was. HR_LIMIT: memory lacks; the oldest is asked again alone, no other work of the pool under
+    // way, and its second HR_LIMIT ends the flow. Refused either way, the item holds no memory that others may need.
     hr_status (*work)(void *self, void *item, bool oldest, hr_error *err);
     // In order of taking, one thread at a time. HR_AGAIN: no room downstream. HR_END: nobody wants more: the flow ends.
     hr_status (*give)(void *self, void *item, hr_error *err);
@@ -82,8 +83,6 @@ typedef struct hr_flow_ops {
     void (*drop)(void *self, void *item);
     // Once: after the last give (HR_END), a failure, or a cancellation. In order with give.
     void (*ended)(void *self, hr_status status, const hr_error *err);
-    // May be NULL. Work said HR_AGAIN for this item and the oldest lacks memory: gives back what can be made again.
-    void (*shed)(void *self, void *item);
 } hr_flow_ops;
 typedef struct hr_flow_config {
     const char *name;

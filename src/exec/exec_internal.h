@@ -17,6 +17,8 @@ typedef struct hr_pool {
     uint32_t idle;        // guards: mutex. Threads that wait for work
     uint64_t turns;       // guards: mutex. Looks for something to do so far
     uint64_t retry_at_ns; // guards: mutex
+    uint64_t tickets;     // guards: mutex. Of heads that want to work alone, so far
+    uint32_t working;     // guards: mutex. Items worked on, of all flows
     bool stopping;        // guards: mutex
     int thread_count;
     hr_thread threads[HR_THREADS_MAX];
@@ -32,6 +34,8 @@ struct hr_runtime {
     _Atomic uint64_t reserve_bytes;
     hr_scratch *scratch;
     hr_store *store;
+    hr_spare idle_pages; // the arena's, for whoever lacks scratch
+    bool has_spare;
     hr_pool pool;
     hr_queue *io_queue;
     int io_thread_count;

@@ -11,8 +11,10 @@
 // item, take one more. One mutex guards all of it and is never held in a callback. An item whose work had no room is
 // BLOCKED until a kick; the one that becomes head is tried again at once, as it may use the reserve. A callback that
 // says HR_AGAIN may have been overtaken by a kick: `kicks` tells.
+//
+// A head that met HR_LIMIT draws a ticket. While there is one no work is begun but that of the lowest ticket's head, when
+// all other work is done: what waits holds nothing (exec.h), so this one finds all memory that is not out as results.
 #include "exec/exec_internal.h"
-#include "base/log.h"
 #include "base/os.h"
 #include <stdatomic.h>
 #include <stdio.h>
@@ -34,8 +36,7 @@ typedef struct item {
     item_state state;
     uint64_t weight_bytes;
     uint64_t blocked_since_ns;
-    bool shed, shedding; // since it was worked on; just now
-    hr_status status;    // ITEM_FAILED
+    hr_status status; // ITEM_FAILED
     hr_error error;
 } item;
 
@@ -52,6 +53,7 @@ struct hr_flow {
     uint64_t held_bytes;
     uint64_t kicks;
     uint64_t served;  // the pool's turn that last served it
+    uint64_t ticket;  // not 0: its head wants to work alone; the lowest of the pool is next
     uint32_t running; // callbacks under way
     bool taking, giving, take_blocked, give_blocked;
     bool exhausted; // take said HR_END, or nothing more may be taken
@@ -115,12 +117,24 @@ static action next_action(hr_flow *f, uint64_t *index_out)
     return ACT_NONE;
 }
 
+// The flow whose head is to work alone, or NULL. Until it did, nothing else is begun to be worked on; giving, which frees
+// memory, and taking go on.
+static const hr_flow *next_alone(const hr_pool *pool)
+{
+    const hr_flow *found = NULL;
+    for (const hr_flow *f = pool->flows; f; f = f->next)
+        if (f->ticket && !f->cancelled && !f->ended && (!found || f->ticket < found->ticket))
+            found = f;
+    return found;
+}
+
 // The lowest level first, so that what is begun is finished; of one level who waited longest. A consumer that is never
 // satisfied must not starve the flows of others, so now and then the level does not count.
 static hr_flow *pick(hr_pool *pool, action *action_out, uint64_t *index_out)
 {
     hr_flow *found = NULL;
     bool fair = ++pool->turns % FAIR_TURNS == 0;
+    const hr_flow *alone = next_alone(pool);
     for (hr_flow *f = pool->flows; f; f = f->next) {
         uint64_t index = 0;
         if (found && (f->config.level > found->config.level && !fair))
@@ -128,7 +142,7 @@ static hr_flow *pick(hr_pool *pool, action *action_out, uint64_t *index_out)
         if (found && f->served >= found->served)
             continue;
         action act = next_action(f, &index);
-        if (act == ACT_NONE)
+        if (act == ACT_NONE || (act == ACT_WORK && alone && (f != alone || pool->working > 0)))
             continue;
         found = f;
         *action_out = act;
@@ -183,6 +197,17 @@ static void unblock_head(hr_flow *f)
 {
     if (f->head < f->tail)
         unblock(f, f->head);
+}
+
+// Work is done and its memory back: the oldest item that was refused some tries again.
+static void unblock_next(hr_flow *f)
+{
+    for (uint64_t i = f->head; i < f->tail; i++) {
+        if (item_at(f, i)->state == ITEM_BLOCKED) {
+            unblock(f, i);
+            return;
+        }
+    }
 }
 
 static void fail_flow(hr_flow *f, hr_status status, const hr_error *err)
@@ -242,46 +267,15 @@ bool hr__flow_is_unwanted(void)
     return unwanted;
 }
 
-// The oldest, alone, met a limit: those that wait give back what they hold, and the store its idle pages. Called with
-// the mutex, which is let go meanwhile; false: there was nothing to give back.
-static bool shed_others(hr_pool *pool, hr_flow *f, uint64_t oldest)
-{
-    uint64_t tail = f->tail, kicks = f->kicks;
-    bool any = false;
-    for (uint64_t i = oldest + 1; i < tail && f->ops.shed; i++) {
-        item *it = item_at(f, i);
-        if (it->state != ITEM_BLOCKED || it->shed)
-            continue;
-        it->state = ITEM_RUNNING; // nobody else's meanwhile
-        it->shed = it->shedding = any = true;
-    }
-    f->running++;
-    hr__mutex_unlock(&pool->mutex);
-    for (uint64_t i = oldest + 1; i < tail; i++)
-        if (item_at(f, i)->shedding)
-            f->ops.shed(f->self, item_data(f, i));
-    any |= hr__store_trim(f->runtime->store, UINT64_MAX) > 0;
-    hr__mutex_lock(&pool->mutex);
-    f->running--;
-    for (uint64_t i = oldest + 1; i < tail; i++) {
-        item *it = item_at(f, i);
-        if (!it->shedding)
-            continue;
-        it->shedding = false;
-        it->state = f->kicks != kicks ? ITEM_READY : ITEM_BLOCKED;
-    }
-    return any;
-}
-
 static void do_work(hr_pool *pool, hr_flow *f, uint64_t index)
 {
     item *it = item_at(f, index);
     hr_error err = HR_ERROR_INIT;
     uint64_t kicks = f->kicks;
-    bool oldest = index == f->head;
+    bool oldest = index == f->head, alone = f->ticket != 0;
     it->state = ITEM_RUNNING;
-    it->shed = false;
     f->running++;
+    pool->working++;
     wake_one(pool); // another thread may take more meanwhile
     hr__mutex_unlock(&pool->mutex);
     hr_busy_mark mark = hr__busy_enter(f->config.busy, HR_CAUSE_DECODE);
@@ -291,14 +285,21 @@ static void do_work(hr_pool *pool, hr_flow *f, uint64_t index)
     hr__busy_leave(mark);
     hr__mutex_lock(&pool->mutex);
     f->running--;
+    pool->working--;
     word_failure(f, status, &err);
     // Memory that others hold now comes back: only the oldest, alone, finds that there never is enough.
-    bool crowded = status == HR_LIMIT && (!oldest || f->running > 0);
-    bool shed = status == HR_LIMIT && !crowded && shed_others(pool, f, index);
+    bool crowded = status == HR_LIMIT && !alone;
+    if (alone) {
+        f->ticket = 0;
+        hr__cond_broadcast(&pool->work);
+    } else if (crowded && oldest) {
+        f->ticket = ++pool->tickets;
+    }
     if (status == HR_OK) {
         it->state = ITEM_DONE;
-    } else if (status == HR_AGAIN || crowded || shed) {
-        bool now = shed || f->kicks != kicks || (index == f->head && !oldest);
+        unblock_next(f);
+    } else if (status == HR_AGAIN || crowded) {
+        bool now = f->ticket || f->kicks != kicks || (index == f->head && !oldest);
         it->state = now ? ITEM_READY : ITEM_BLOCKED;
         it->blocked_since_ns = hr__now_ns();
     } else {

@@ -445,84 +445,72 @@ static void flow__an_interrupted_runtime_cancels(void **state)
     hr_runtime_close(&rt);
 }
 
-// Items that wait hold what the oldest needs, until they are told to give it back.
-typedef struct hoard {
+// Two flows whose items need more than half of what there is: each is refused what another is at.
+typedef struct crowd {
     int64_t taken, count;
     _Atomic int64_t given;
-    _Atomic int held, sheds, dropped_holding;
+    _Atomic int *left; // shared
     hr_status end_status;
-} hoard;
+} crowd;
 
-typedef struct hoard_item {
-    bool holds;
-} hoard_item;
-
-static hr_status hoard_take(void *self, void *item, uint64_t *weight, hr_error *err)
+static hr_status crowd_take(void *self, void *item, uint64_t *weight, hr_error *err)
 {
-    hoard *h = self;
-    return h->taken++ < h->count ? HR_OK : HR_END;
+    crowd *c = self;
+    return c->taken++ < c->count ? HR_OK : HR_END;
 }
 
-static hr_status hoard_work(void *self, void *item, bool oldest, hr_error *err)
+static hr_status crowd_work(void *self, void *item, bool oldest, hr_error *err)
 {
-    hoard *h = self;
-    hoard_item *it = item;
-    if (!oldest) {
-        if (!it->holds)
-            atomic_fetch_add(&h->held, 1);
-        it->holds = true;
-        return HR_AGAIN;
+    crowd *c = self;
+    hr_status status = HR_OK;
+    for (int part = 0; part < 3 && status == HR_OK; part++) { // piece by piece, as memory is taken
+        if (atomic_fetch_sub(c->left, 1) <= 0) {
+            atomic_fetch_add(c->left, part + 1);
+            return HR_FAIL(err, HR_LIMIT, "others are at it");
+        }
+        hr__thread_yield();
     }
-    if (it->holds)
-        atomic_fetch_sub(&h->held, 1);
-    it->holds = false;
-    return atomic_load(&h->held) ? HR_FAIL(err, HR_LIMIT, "others hold it") : HR_OK;
+    atomic_fetch_add(c->left, 3);
+    return status;
 }
 
-static hr_status hoard_give(void *self, void *item, hr_error *err)
+static hr_status crowd_give(void *self, void *item, hr_error *err)
 {
-    atomic_fetch_add(&((hoard *)self)->given, 1);
+    atomic_fetch_add(&((crowd *)self)->given, 1);
     return HR_OK;
 }
 
-static void hoard_drop(void *self, void *item)
+static void crowd_drop(void *self, void *item)
 {
-    if (((hoard_item *)item)->holds)
-        atomic_fetch_add(&((hoard *)self)->dropped_holding, 1);
 }
 
-static void hoard_ended(void *self, hr_status status, const hr_error *err)
+static void crowd_ended(void *self, hr_status status, const hr_error *err)
 {
-    ((hoard *)self)->end_status = status;
+    ((crowd *)self)->end_status = status;
 }
 
-static void hoard_shed(void *self, void *item)
+static void flow__the_oldest_that_met_a_limit_is_asked_again_alone(void **state)
 {
-    hoard *h = self;
-    hoard_item *it = item;
-    assert_true(it->holds);
-    it->holds = false;
-    atomic_fetch_sub(&h->held, 1);
-    atomic_fetch_add(&h->sheds, 1);
-}
-
-static void flow__those_that_wait_give_back_what_the_oldest_lacks(void **state)
-{
-    static const hr_flow_ops ops = {sizeof(hoard_item), hoard_take,  hoard_work, hoard_give,
-                                    hoard_drop,         hoard_ended, hoard_shed};
-    hr_flow_config config = {.name = "hoard", .window_slots = 6, .window_bytes = UINT64_MAX};
+    static const hr_flow_ops ops = {sizeof(int), crowd_take, crowd_work,
+                                    crowd_give,  crowd_drop, crowd_ended};
+    hr_flow_config config = {.name = "crowd", .window_slots = 6, .window_bytes = UINT64_MAX};
     hr_error err = HR_ERROR_INIT;
     hr_runtime *rt = open_runtime(THREADS);
-    for (int round = 0; round < 50; round++) {
-        hoard h = {.count = 100};
-        hr_flow *flow = NULL;
-        assert_ok(hr__flow_open(rt, &ops, &h, &config, &flow, &err), &err);
-        assert_true(hr__flow_wait(flow, 60000000000u));
-        assert_int_equal(h.end_status, HR_END);
-        assert_int_equal(atomic_load(&h.given), 100);
-        assert_int_equal(atomic_load(&h.held), 0);
-        assert_int_equal(atomic_load(&h.dropped_holding), 0);
-        hr__flow_close(&flow);
+    for (int round = 0; round < 30; round++) {
+        _Atomic int left = 4;
+        crowd crowds[3];
+        hr_flow *flows[3];
+        for (int i = 0; i < 3; i++) {
+            crowds[i] = (crowd){.count = 60, .left = &left};
+            assert_ok(hr__flow_open(rt, &ops, &crowds[i], &config, &flows[i], &err), &err);
+        }
+        for (int i = 0; i < 3; i++) {
+            assert_true(hr__flow_wait(flows[i], 60000000000u));
+            assert_int_equal(crowds[i].end_status, HR_END);
+            assert_int_equal(atomic_load(&crowds[i].given), 60);
+            hr__flow_close(&flows[i]);
+        }
+        assert_int_equal(atomic_load(&left), 4);
     }
     hr_runtime_close(&rt);
 }
@@ -565,7 +553,7 @@ int main(void)
         cmocka_unit_test(flow__one_that_is_always_ready_starves_nobody),
         cmocka_unit_test(flow__closes_another_on_the_only_thread),
         cmocka_unit_test(flow__an_interrupted_runtime_cancels),
-        cmocka_unit_test(flow__those_that_wait_give_back_what_the_oldest_lacks),
+        cmocka_unit_test(flow__the_oldest_that_met_a_limit_is_asked_again_alone),
         cmocka_unit_test(flow__a_failure_without_words_keeps_its_status),
     };
     return cmocka_run_group_tests_name("flow", tests, NULL, NULL);

@@ -101,8 +101,22 @@ static void store_wake(void *context)
     hr__pool_kick_all(context);
 }
 
+static uint64_t reclaim(void *context, uint64_t bytes)
+{
+    hr_runtime *rt = context;
+    return hr__scratch_reclaim(rt->scratch, bytes);
+}
+
+static uint64_t give_idle_pages(hr_spare *spare, uint64_t bytes)
+{
+    hr_runtime *rt = (hr_runtime *)((char *)spare - offsetof(hr_runtime, idle_pages));
+    return hr__store_trim(rt->store, bytes);
+}
+
 static void free_runtime(hr_runtime *rt)
 {
+    if (rt->has_spare)
+        hr__scratch_remove_spare(rt->scratch, &rt->idle_pages);
     if (rt->service)
         hr__service_close(&rt->service);
     hr__io_stop(rt);
@@ -125,6 +139,8 @@ static hr_status open_parts(hr_runtime *rt, const hr_runtime_options *o, hr_erro
         .spill_direct = true,
         .wake = store_wake,
         .wake_context = rt,
+        .reclaim = reclaim,
+        .reclaim_context = rt,
     };
     HR_TRY(hr__scratch_open(&rt->ledger,
                             HR_MIN((uint64_t)o->memory_bytes / 16, SCRATCH_KEEP_BYTES_MAX),
@@ -133,6 +149,9 @@ static hr_status open_parts(hr_runtime *rt, const hr_runtime_options *o, hr_erro
     HR_TRY(hr__pool_start(rt, (int)o->threads, err));
     HR_TRY(hr__store_open(&store, &rt->store, err));
     hr__runtime_reserve(rt, rt->arena_bytes / RESERVE_PART);
+    rt->idle_pages.give = give_idle_pages;
+    hr__scratch_add_spare(rt->scratch, &rt->idle_pages);
+    rt->has_spare = true;
     HR_TRY(hr__io_start(rt, (int)o->io_threads, err));
     return HR_OK;
 }

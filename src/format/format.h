@@ -81,6 +81,10 @@ typedef struct hr_format {
     // Decodes the next `rows` rows of column i to row `at` of the slot. Var-width appends (offsets[at] is set already).
     hr_status (*pass_fill)(hr_pass *pass, int32_t i, int64_t rows, hr_slot *slot, int64_t at,
                            hr_error *err);
+    // Between measuring and filling, or when column i is filled: lets its pages go while others are read, so that a
+    // pass needs memory for one column at a time. They stay while there is memory and are made again otherwise. NULL:
+    // nothing is held.
+    void (*pass_release)(hr_pass *pass, int32_t i);
     void (*pass_end)(hr_pass *pass); // pages nobody needs any more are given back
 } hr_format;
 

@@ -20,13 +20,28 @@ static void release_span(void *owner)
     hr__free(o);
 }
 
+// Urgent, and the arena has room, but the ledger has none: what others use at the moment comes back when they are done,
+// so the flow lets this one go on alone.
+static hr_status take_object(const hr_target *target, size_t bytes, hr_object *out, hr_error *err)
+{
+    hr_store *store = hr__runtime_store(target->runtime);
+    hr_status status = hr__store_create(store, bytes, target->oldest, out, err);
+    if (status != HR_AGAIN || !target->oldest || !hr__store_lacks_ledger(store, bytes, true))
+        return status;
+    const hr_ledger *ledger = hr__runtime_ledger(target->runtime);
+    return HR_FAIL(err, HR_LIMIT,
+                   "%zu bytes of rows do not fit: %llu of %llu bytes of the memory budget are in "
+                   "use; give it more memory or fewer threads",
+                   bytes, (unsigned long long)ledger->used_bytes,
+                   (unsigned long long)ledger->limit_bytes);
+}
+
 hr_status hr__span_take(const hr_target *target, size_t bytes, hr_span_memory *out, hr_error *err)
 {
     hr_span_memory span = {.target = *target, .bytes = bytes};
     switch (target->place) {
     case HR_PLACE_ARENA:
-        HR_TRY(hr__store_create(hr__runtime_store(target->runtime), bytes, target->oldest,
-                                &span.object, err));
+        HR_TRY(take_object(target, bytes, &span.object, err));
         span.memory = span.object.memory;
         break;
     case HR_PLACE_SCRATCH:

@@ -243,6 +243,7 @@ typedef struct hr_unit_run { // a unit while tasks of it run
     hr_reader *reader;     // guards: mutex
     hr_fragment *fragment; // guards: mutex
     bool pruned;           // guards: mutex. No row of it can pass the predicate
+    _Atomic bool narrow;   // memory was short: its columns are read one after the other
     hr_hints *hints;       // set before a hint is submitted
 } hr_unit_run;
 HR_USE_RESULT hr_status hr__unit_run_make(hr_runtime *runtime, const hr_unit *unit,
@@ -256,10 +257,11 @@ typedef struct hr_task {
     hr_unit_run *unit;   // a reference
     int64_t first, rows; // in the unit's fragment
     hr_place place;
+    bool urgent; // nothing goes on without it: it is read narrowly rather than not at all
     const _Atomic bool
         *stop; // nobody wants the result any more: looked at between calls of functions
+    struct hr_read_state *read; // while it runs
     // kept while there is no room in the arena
-    struct hr_read_state *read;
     hr_block *pending;     // what functions made
     int32_t pending_stage; // how many stages it went through
     // the result: rows [out_first, + out_rows) of an object (arena), or a block
@@ -302,10 +304,9 @@ typedef struct hr_rows {
 HR_USE_RESULT hr_status hr__program_apply_rows(hr_program *program, const hr_rows *rows,
                                                const hr_target *target, hr_result *out,
                                                hr_error *err);
-// Reads the task's rows and applies the branch's first program to them (read_task.c). HR_AGAIN keeps what was loaded.
+// Reads the task's rows and applies the branch's first program to them (read_task.c). Refused, it holds nothing.
 HR_USE_RESULT hr_status hr__task_read(hr_task *task, const hr_target *target, hr_result *out,
                                       hr_error *err);
-void hr__read_state_free(struct hr_read_state **state);
 // Rows of blocks one after the other as one new span; indexes[i] NULL: rows [first, first + rows) of block i.
 typedef struct hr_gather_piece {
     const hr_block *block;

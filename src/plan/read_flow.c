@@ -222,7 +222,10 @@ static hr_status work(void *self, void *item, bool oldest, hr_error *err)
     if (it->epoch_end || it->skipped_rows)
         return HR_OK;
     bool urgent = oldest && (!r->sink.hungry || r->sink.hungry(r->sink.self));
-    HR_TRY(hr__task_run(&it->task, urgent, err));
+    hr_status status = hr__task_run(&it->task, urgent, err);
+    if (status == HR_LIMIT && !urgent) // nobody needs it yet: memory comes back, or the sink asks
+        return HR_AGAIN;
+    HR_TRY(status);
     return r->sink.step ? reduce_item(r, it, err) : HR_OK;
 }
 
@@ -281,12 +284,6 @@ static bool reads_kept(const hr_pipe *p)
     return false;
 }
 
-// What was loaded for rows that found no room is loaded again.
-static void shed(void *self, void *item)
-{
-    hr__read_state_free(&((read_item *)item)->task.read);
-}
-
 static void ended(void *self, hr_status status, const hr_error *err)
 {
     hr_read_flow *r = self;
@@ -301,7 +298,7 @@ static void ended(void *self, hr_status status, const hr_error *err)
 hr_status hr__read_open(const hr_read_config *config, const hr_piece_sink *sink, hr_read_flow **out,
                         hr_error *err)
 {
-    static const hr_flow_ops ops = {sizeof(read_item), take, work, give, drop, ended, shed};
+    static const hr_flow_ops ops = {sizeof(read_item), take, work, give, drop, ended};
     hr_read_flow *r;
     HR_TRY(hr__alloc_zero(1, sizeof *r, &r, err));
     r->config = *config;

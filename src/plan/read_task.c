@@ -6,8 +6,12 @@
 // pieces of rows that stay in cache, so that each value is written once into memory and transformed before it leaves
 // the cache. The other way, for predicates and variable-width results: all columns into scratch, then apply.c.
 // Columns of the predicate are read first; where no row passes, the others are never decompressed.
+//
+// When memory is short a unit is read narrowly: column after column, each letting its pages go before the next, so that
+// a task needs its result and what one column takes. Whatever the way, a task that is refused memory holds none.
 #include "kernel/kernel.h"
 #include "plan/place.h"
+#include <stdatomic.h>
 #include <string.h>
 
 #define READ_PIECE_BYTES (160 << 10)
@@ -30,13 +34,13 @@ typedef struct hr_read_state {
     hr_schema *narrow;     // of the columns read
     hr_layout layout;      // of the result
     hr_layout read_layout; // of the columns read
-    bool measured;
+    bool by_column;
 } hr_read_state;
 
-void hr__read_state_free(hr_read_state **state)
+static void end(hr_task *t)
 {
-    hr_read_state *s = *state;
-    *state = NULL;
+    hr_read_state *s = t->read;
+    t->read = NULL;
     if (!s)
         return;
     if (s->pass)
@@ -133,7 +137,7 @@ void hr__unit_run_will_need(hr_unit_run *run, hr_hints *hints)
     }
 }
 
-static hr_status begin(hr_task *t, bool *pruned_out, hr_error *err)
+static hr_status begin(hr_task *t, bool narrow, bool *pruned_out, hr_error *err)
 {
     hr_unit_run *run = t->unit;
     hr_branch *b = run->unit.branch;
@@ -145,16 +149,23 @@ static hr_status begin(hr_task *t, bool *pruned_out, hr_error *err)
     *pruned_out = run->pruned;
     hr__mutex_unlock(&run->mutex);
     HR_TRY(status);
-    if (*pruned_out || t->read)
+    if (*pruned_out)
         return HR_OK;
     HR_TRY(hr__alloc_zero(1, sizeof *s, &s, err));
     t->read = s;
     s->runtime = run->runtime;
     s->format = run->reader->format;
     s->fragment = run->fragment;
+    s->by_column = narrow && s->format->pass_release;
     HR_TRY(
         hr__schema_project(b->origin_schema, b->columns, NULL, b->column_count, &s->narrow, err));
     return s->format->pass_begin(s->fragment, t->first, t->rows, &s->pass, err);
+}
+
+static void let_go(hr_read_state *s, int32_t i)
+{
+    if (s->by_column)
+        s->format->pass_release(s->pass, i);
 }
 
 // --- the direct way ---
@@ -206,8 +217,6 @@ static hr_status measure_direct(hr_task *t, hr_program *program, hr_error *err)
     hr_read_state *s = t->read;
     hr_branch *b = t->unit->unit.branch;
     int32_t count;
-    if (s->measured)
-        return HR_OK;
     HR_TRY(hr__layout_init(&s->layout, hr__program_schema(program), t->rows, err));
     HR_TRY(hr__layout_init(&s->read_layout, s->narrow, t->rows, err));
     for (int32_t i = 0; i < b->column_count; i++) {
@@ -216,10 +225,9 @@ static hr_status measure_direct(hr_task *t, hr_program *program, hr_error *err)
             HR_TRY(s->format->pass_measure(s->pass, i, &s->layout, out, err));
         else
             HR_TRY(s->format->pass_measure(s->pass, i, &s->read_layout, i, err));
+        let_go(s, i);
     }
-    HR_TRY(hr__layout_finish(&s->layout, err));
-    s->measured = true;
-    return HR_OK;
+    return hr__layout_finish(&s->layout, err);
 }
 
 static hr_status scratch_slot(hr_read_state *s, const hr_layout_node *node, int64_t rows,
@@ -273,6 +281,17 @@ static hr_status place_sources(hr_task *t, hr_program *program, hr_builder *buil
     return HR_OK;
 }
 
+static hr_column slot_rows(const hr_slot *slot, int64_t first, int64_t rows)
+{
+    return (hr_column){.type = slot->type,
+                       .rows = rows,
+                       .offset = first,
+                       .null_count = -1,
+                       .validity = slot->validity,
+                       .offsets = slot->offsets,
+                       .data = slot->data};
+}
+
 // One piece of each column from where it was made to where it stays.
 static void stream_piece(const hr_builder *piece, int64_t rows, hr_builder *builder, int64_t at)
 {
@@ -301,20 +320,42 @@ static hr_status fill_pieces(hr_task *t, hr_program *program, hr_builder *builde
         (void)hr__busy_switch(HR_CAUSE_DECODE);
         for (int32_t i = 0; i < b->column_count; i++) {
             int64_t row = slots[i].piecewise || piece ? 0 : at;
-            const hr_slot *to = slots[i].to;
             HR_GO(s->format->pass_fill(s->pass, i, n, slots[i].to, row, err));
-            inputs[b->columns[i]] = (hr_column){.type = to->type,
-                                                .rows = n,
-                                                .offset = row,
-                                                .null_count = -1,
-                                                .validity = to->validity,
-                                                .offsets = to->offsets,
-                                                .data = to->data};
+            inputs[b->columns[i]] = slot_rows(slots[i].to, row, n);
         }
         (void)hr__busy_switch(HR_CAUSE_TRANSFORM);
         HR_GO(hr__eval_columns(eval, inputs, n, work->slots, piece ? 0 : at, err));
         if (piece)
             stream_piece(piece, n, builder, at);
+    }
+out:
+    hr__eval_close(&eval);
+    hr__free(inputs);
+    return status;
+}
+
+// All rows of each column, then what is computed of them.
+static hr_status fill_columns(hr_task *t, hr_program *program, hr_builder *builder, int64_t step,
+                              source_slot *slots, hr_error *err)
+{
+    hr_read_state *s = t->read;
+    hr_branch *b = t->unit->unit.branch;
+    int32_t source_count = hr_schema_count(b->origin_schema);
+    hr_column *inputs = NULL;
+    hr_eval *eval = NULL;
+    hr_status status;
+    HR_GO(hr__alloc_zero((size_t)HR_MAX(source_count, 1), sizeof *inputs, &inputs, err));
+    HR_GO(hr__eval_open(program, &eval, err));
+    for (int32_t i = 0; i < b->column_count; i++) {
+        HR_GO(s->format->pass_fill(s->pass, i, t->rows, slots[i].to, 0, err));
+        let_go(s, i);
+    }
+    (void)hr__busy_switch(HR_CAUSE_TRANSFORM);
+    for (int64_t at = 0; at < t->rows; at += step) {
+        int64_t n = HR_MIN(step, t->rows - at);
+        for (int32_t i = 0; i < b->column_count; i++)
+            inputs[b->columns[i]] = slot_rows(slots[i].to, at, n);
+        HR_GO(hr__eval_columns(eval, inputs, n, builder->slots, at, err));
     }
 out:
     hr__eval_close(&eval);
@@ -379,12 +420,16 @@ static hr_status read_direct(hr_task *t, hr_program *program, const hr_target *t
     HR_TRY(hr__span_take(target, t->read->layout.span_bytes, &span, err));
     HR_GO(hr__alloc_zero((size_t)HR_MAX(b->column_count, 1), sizeof *slots, &slots, err));
     HR_GO(hr__builder_init(&builder, &t->read->layout, span.memory, err));
-    bool streamed = is_streamed(&t->read->layout);
+    bool narrow = t->read->by_column, streamed = !narrow && is_streamed(&t->read->layout);
     if (streamed)
         HR_GO(open_piece(target->runtime, hr__program_schema(program), step, &piece_layout, &piece,
                          &piece_memory, err));
-    HR_GO(place_sources(t, program, streamed ? &piece : &builder, step, slots, err));
-    HR_GO(fill_pieces(t, program, &builder, streamed ? &piece : NULL, step, slots, err));
+    HR_GO(place_sources(t, program, streamed ? &piece : &builder, narrow ? t->rows : step, slots,
+                        err));
+    if (narrow)
+        HR_GO(fill_columns(t, program, &builder, step, slots, err));
+    else
+        HR_GO(fill_pieces(t, program, &builder, streamed ? &piece : NULL, step, slots, err));
     hr__builder_seal(&builder, t->rows);
     HR_GO(hr__span_done(&span, hr__program_schema(program), t->rows, out, err));
 out:
@@ -421,13 +466,17 @@ static hr_status decode(hr_task *t, const bool *wanted, hr_column *columns, hr_b
             places[count++] = i;
     HR_GO(hr__schema_project(s->narrow, places, NULL, count, &schema, err));
     HR_GO(hr__layout_init(&layout, schema, t->rows, err));
-    for (int32_t i = 0; i < count; i++)
+    for (int32_t i = 0; i < count; i++) {
         HR_GO(s->format->pass_measure(s->pass, places[i], &layout, i, err));
+        let_go(s, places[i]);
+    }
     HR_GO(hr__layout_finish(&layout, err));
     HR_GO(hr__span_take(&target, layout.span_bytes, &span, err));
     HR_GO(hr__builder_init(&builder, &layout, span.memory, err));
-    for (int32_t i = 0; i < count; i++)
+    for (int32_t i = 0; i < count; i++) {
         HR_GO(s->format->pass_fill(s->pass, places[i], t->rows, &builder.slots[i], 0, err));
+        let_go(s, places[i]);
+    }
     hr__builder_seal(&builder, t->rows);
     HR_GO(hr__span_done(&span, schema, t->rows, &result, err));
     *out = result.block;
@@ -497,12 +546,13 @@ out:
     return status;
 }
 
-hr_status hr__task_read(hr_task *task, const hr_target *target, hr_result *out, hr_error *err)
+static hr_status read_once(hr_task *task, const hr_target *target, bool narrow, hr_result *out,
+                           hr_error *err)
 {
     hr_branch *b = task->unit->unit.branch;
     hr_program *program = b->stages[0].program;
-    bool pruned, direct = is_direct(program, b);
-    hr_status status = begin(task, &pruned, err);
+    bool pruned;
+    hr_status status = begin(task, narrow, &pruned, err);
     if (status == HR_OK && pruned && target->place == HR_PLACE_ARENA) {
         *out = (hr_result){0};
         return HR_OK;
@@ -512,11 +562,22 @@ hr_status hr__task_read(hr_task *task, const hr_target *target, hr_result *out, 
         return hr__gather(hr__program_schema(program), &nothing, 0, target, out, err);
     }
     if (status == HR_OK)
-        status = direct ? read_direct(task, program, target, out, err)
-                        : read_through_scratch(task, program, target, out, err);
+        status = is_direct(program, b) ? read_direct(task, program, target, out, err)
+                                       : read_through_scratch(task, program, target, out, err);
     if (status == HR_OK)
         hr__node_count(b->origin, task->rows, task->rows * read_row_bytes(b));
-    if (status != HR_AGAIN || !direct)
-        hr__read_state_free(&task->read);
+    end(task);
     return status;
+}
+
+hr_status hr__task_read(hr_task *task, const hr_target *target, hr_result *out, hr_error *err)
+{
+    _Atomic bool *narrow = &task->unit->narrow;
+    bool at_once = atomic_load_explicit(narrow, memory_order_relaxed);
+    hr_status status = read_once(task, target, at_once, out, err);
+    if (status != HR_LIMIT || at_once || !task->urgent)
+        return status;
+    // Those after it read the unit in the same way: trying both each time would cost more.
+    atomic_store_explicit(narrow, true, memory_order_relaxed);
+    return read_once(task, target, true, out, err);
 }

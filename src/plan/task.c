@@ -310,6 +310,7 @@ hr_status hr__task_run(hr_task *task, bool oldest, hr_error *err)
     hr_target target = {task->unit->runtime, task->place, oldest};
     hr_result result = {0};
     uint64_t wall = hr__now_ns(), cpu = hr__thread_cpu_ns();
+    task->urgent = oldest;
     hr_status status = task->rows ? run(task, &target, &result, err) : HR_OK;
     task->wall_ns += hr__now_ns() - wall;
     task->cpu_ns += hr__thread_cpu_ns() - cpu;
@@ -327,7 +328,6 @@ void hr__task_finish(hr_task *task)
     if (!task->unit)
         return;
     hr_store *store = hr__runtime_store(task->unit->runtime);
-    hr__read_state_free(&task->read);
     hr_block_unref(&task->pending);
     hr_block_unref(&task->block);
     if (task->pinned)

@@ -95,16 +95,32 @@ uint64_t hr__extent_trim(hr_store *store, uint64_t bytes)
     return done;
 }
 
+// Asks the others that share the ledger. Lock held, let go of meanwhile.
+static bool reclaim(hr_store *store, uint64_t bytes)
+{
+    if (!store->reclaim)
+        return false;
+    hr__mutex_unlock(&store->lock);
+    uint64_t done = store->reclaim(store->reclaim_context, bytes);
+    hr__mutex_lock(&store->lock);
+    return done > 0;
+}
+
 // Charges `bytes` more pages, punching idle ones where it must.
 static hr_status charge(hr_store *store, uint64_t bytes)
 {
     hr_extents *e = &store->extents;
-    while (e->charged_bytes + bytes > store->bytes_max)
-        if (!hr__extent_trim(store, e->charged_bytes + bytes - store->bytes_max))
+    for (;;) { // the lock is let go of on the way: both are asked again
+        if (e->charged_bytes + bytes > store->bytes_max) {
+            if (!hr__extent_trim(store, e->charged_bytes + bytes - store->bytes_max))
+                return HR_AGAIN;
+            continue;
+        }
+        if (hr__ledger_try_charge(store->ledger, HR_LEDGER_ARENA, bytes))
+            break;
+        if (!hr__extent_trim(store, bytes) && !reclaim(store, bytes))
             return HR_AGAIN;
-    while (!hr__ledger_try_charge(store->ledger, HR_LEDGER_ARENA, bytes))
-        if (!hr__extent_trim(store, bytes))
-            return HR_AGAIN;
+    }
     e->charged_bytes += bytes;
     e->peak_bytes = HR_MAX(e->peak_bytes, e->charged_bytes);
     return HR_OK;

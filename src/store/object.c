@@ -97,6 +97,15 @@ hr_status hr__room_take(hr_store *store, uint64_t bytes, bool urgent, hr_extent 
     return hr__extent_take(store, bytes, out, err);
 }
 
+bool hr__store_lacks_ledger(hr_store *store, size_t bytes, bool urgent)
+{
+    hr__mutex_lock(&store->lock);
+    uint64_t held = urgent ? 0 : store->reserve_bytes;
+    bool room = store->used_bytes + hr__page_up(bytes) + held <= store->bytes_max;
+    hr__mutex_unlock(&store->lock);
+    return room;
+}
+
 static hr_status create_locked(hr_store *store, size_t bytes, bool urgent, hr_object *out,
                                hr_error *err)
 {

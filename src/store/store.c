@@ -53,6 +53,8 @@ hr_status hr__store_open(const hr_store_config *config, hr_store **out, hr_error
     store->ledger = config->ledger;
     store->wake = config->wake;
     store->wake_context = config->wake_context;
+    store->reclaim = config->reclaim;
+    store->reclaim_context = config->reclaim_context;
     store->bytes_max = config->arena_bytes_max / HR_EXTENT_BYTES_MIN * HR_EXTENT_BYTES_MIN;
     store->arena.fd = store->arena.read_fd = -1;
     hr_status status = HR_OK;

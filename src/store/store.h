@@ -33,6 +33,10 @@ typedef struct hr_store_config {
         void *
             context); // room or a restored object may be there: called without locks, from any thread
     void *wake_context;
+    // May be NULL. The ledger refused `bytes`: others give back what they can make again; returns how many, 0: nothing.
+    // Any thread, no locks held.
+    uint64_t (*reclaim)(void *context, uint64_t bytes);
+    void *reclaim_context;
 } hr_store_config;
 
 HR_USE_RESULT hr_status hr__store_open(const hr_store_config *config, hr_store **out,
@@ -49,6 +53,8 @@ typedef struct hr_object {
 // will come). HR_LIMIT: can never fit; words the size it needs and the budget. `urgent` may use the reserve.
 HR_USE_RESULT hr_status hr__store_create(hr_store *store, size_t bytes, bool urgent, hr_object *out,
                                          hr_error *err);
+// Whether an object of so many bytes that was refused found room in the arena, and none in the ledger.
+bool hr__store_lacks_ledger(hr_store *store, size_t bytes, bool urgent);
 void hr__store_set_reserve(hr_store *store,
                            uint64_t bytes); // room that only urgent creations may use
 void hr__store_seal(hr_store *store, hr_object_id id, size_t span_bytes);

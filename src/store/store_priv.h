@@ -114,6 +114,8 @@ struct hr_store {
     hr_ledger *ledger;        // constant
     void (*wake)(void *context);
     void *wake_context;
+    uint64_t (*reclaim)(void *context, uint64_t bytes); // constant
+    void *reclaim_context;
     uint64_t bytes_max; // constant
     uint64_t reserve_bytes, used_bytes, kept_bytes;
     uint64_t waiting;

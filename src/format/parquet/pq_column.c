@@ -8,6 +8,9 @@
 // Flat columns know a page's rows from its header. Lists in v1 pages do not: rows are counted by the levels, so pages
 // are prepared in order from the first; what a pass does not need of them stays, up to KEEP_BYTES_MAX, for the pass
 // that does.
+//
+// What no pass has pinned is kept to save work alone: unread windows, prepared pages, the dictionary. It goes when memory
+// is short (hr__pq_column_spare) and is read again by whoever needs it.
 #include "format/parquet/pq_page.h"
 #include <inttypes.h>
 
@@ -48,7 +51,7 @@ void hr__pq_column_close(pq_column *column)
     }
     HR_VEC_FINISH(&column->pages);
     hr__pq_window_unref(column, &column->window);
-    hr__scratch_give(column->fragment->scratch, column->dictionary.memory);
+    hr__pq_dictionary_drop(column);
     hr__cond_finish(&column->changed);
     hr__mutex_finish(&column->mutex);
 }
@@ -211,23 +214,46 @@ static hr_status pin_pages(pq_column *column, int64_t first, int64_t end, pq_pin
     }
 }
 
+// Reads a dictionary that went; under the mutex, which is let go meanwhile.
+static hr_status restore_dictionary(pq_column *column, hr_error *err)
+{
+    while (column->dictionary_gone) {
+        if (column->walking) {
+            hr__cond_wait(&column->changed, &column->mutex);
+            continue;
+        }
+        column->walking = true;
+        hr__mutex_unlock(&column->mutex);
+        hr_status status = hr__pq_dictionary_reload(column, err);
+        hr__mutex_lock(&column->mutex);
+        column->walking = false;
+        column->dictionary_gone = status != HR_OK;
+        hr__cond_broadcast(&column->changed);
+        HR_TRY(status);
+    }
+    return HR_OK;
+}
+
 hr_status hr__pq_column_pin(pq_column *column, int64_t first, int64_t rows, pq_pinned *pinned,
                             hr_error *err)
 {
     if (rows == 0)
         return HR_OK;
     hr__mutex_lock(&column->mutex);
-    hr_status status = pin_pages(column, first, first + rows, pinned, err);
+    if (!pinned->uses)
+        column->users++;
+    pinned->uses = true;
+    hr_status status = restore_dictionary(column, err);
+    if (!status)
+        status = pin_pages(column, first, first + rows, pinned, err);
     hr__mutex_unlock(&column->mutex);
     return status;
 }
 
 void hr__pq_column_unpin(pq_column *column, int64_t first, int64_t rows, pq_pinned *pinned)
 {
-    if (pinned->pages.count == 0) {
-        HR_VEC_FINISH(&pinned->pages);
+    if (!pinned->uses)
         return;
-    }
     hr__mutex_lock(&column->mutex);
     for (size_t i = 0; i < pinned->pages.count; i++) {
         pq_page *page = pinned->pages.items[i];
@@ -236,6 +262,33 @@ void hr__pq_column_unpin(pq_column *column, int64_t first, int64_t rows, pq_pinn
         page->rows_passed += HR_MAX(end - begin, 0);
         unpin(column, page, page->rows_passed < page->rows);
     }
+    column->users--;
     hr__mutex_unlock(&column->mutex);
     HR_VEC_FINISH(&pinned->pages);
+    pinned->uses = false;
+}
+
+uint64_t hr__pq_column_spare(pq_column *column)
+{
+    uint64_t bytes = 0;
+    hr__mutex_lock(&column->mutex);
+    for (size_t i = 0; i < column->pages.count; i++) {
+        pq_page *page = column->pages.items[i];
+        if (page->pins || (page->state != PQ_READY && !page->window))
+            continue;
+        bytes += page->state == PQ_READY ? page->held_bytes : 0;
+        bytes += page->window && page->window->refs == 1 ? page->window->bytes : 0;
+        hr__pq_page_drop(column, page);
+    }
+    if (column->users == 0 && !column->walking) {
+        bytes += column->window && column->window->refs == 1 ? column->window->bytes : 0;
+        hr__pq_window_unref(column, &column->window);
+        if (column->dictionary.memory) {
+            bytes += (uint64_t)column->dictionary_page.raw_bytes;
+            hr__pq_dictionary_drop(column);
+            column->dictionary_gone = true;
+        }
+    }
+    hr__mutex_unlock(&column->mutex);
+    return bytes;
 }

@@ -30,6 +30,17 @@ typedef struct pass {
     pass_column columns[];
 } pass;
 
+// From the last column on. Passes come through the columns in order, again and again: were it the one used longest ago,
+// every one would be gone when its turn comes; so the first ones stay.
+static uint64_t give_spare(hr_spare *spare, uint64_t bytes)
+{
+    pq_fragment *f = (pq_fragment *)spare;
+    uint64_t done = 0;
+    for (int32_t i = f->column_count; i-- > 0 && done < bytes;)
+        done += hr__pq_column_spare(&f->columns[i]);
+    return done;
+}
+
 hr_status hr__pq_fragment_open(hr_reader *reader, int32_t index, const int32_t *columns,
                                int32_t column_count, hr_scratch *scratch, hr_fragment **out,
                                hr_error *err)
@@ -60,6 +71,8 @@ hr_status hr__pq_fragment_open(hr_reader *reader, int32_t index, const int32_t *
             goto out;
         }
     }
+    f->spare.give = give_spare;
+    hr__scratch_add_spare(scratch, &f->spare);
     *out = (hr_fragment *)f;
     return HR_OK;
 out:
@@ -72,6 +85,8 @@ void hr__pq_fragment_close(hr_fragment *fragment)
     pq_fragment *f = (pq_fragment *)fragment;
     if (!f)
         return;
+    if (f->spare.give)
+        hr__scratch_remove_spare(f->scratch, &f->spare);
     for (int32_t i = 0; f->columns && i < f->column_count; i++)
         hr__pq_column_close(&f->columns[i]);
     hr__free(f->columns);
@@ -114,16 +129,24 @@ hr_status hr__pq_pass_begin(hr_fragment *fragment, int64_t first, int64_t rows, 
     return HR_OK;
 }
 
+// Rows count as passed once all of them were filled: who found no memory, or none for its result, comes again.
+void hr__pq_pass_release(hr_pass *pass_, int32_t i)
+{
+    pass *p = (pass *)pass_;
+    pass_column *c = &p->columns[i];
+    int64_t passed = c->rows_left == 0 ? p->rows : 0;
+    hr__pq_cursor_finish(c->column, &c->cursor);
+    hr__pq_column_unpin(c->column, p->first, passed, &c->pinned);
+    *c = (pass_column){.column = c->column, .rows_left = passed ? 0 : p->rows};
+}
+
 void hr__pq_pass_end(hr_pass *pass_)
 {
     pass *p = (pass *)pass_;
     if (!p)
         return;
-    for (int32_t i = 0; i < p->fragment->column_count; i++) {
-        pass_column *c = &p->columns[i];
-        hr__pq_cursor_finish(c->column, &c->cursor);
-        hr__pq_column_unpin(c->column, p->first, p->rows, &c->pinned);
-    }
+    for (int32_t i = 0; i < p->fragment->column_count; i++)
+        hr__pq_pass_release(pass_, i);
     hr__free(p);
 }
 

@@ -311,6 +311,12 @@ out:
     return status;
 }
 
+void hr__pq_dictionary_drop(pq_column *column)
+{
+    hr__scratch_give(column->fragment->scratch, column->dictionary.memory);
+    column->dictionary = (pq_dictionary){0};
+}
+
 static hr_status dictionary_page(pq_column *column, const header *h, hr_error *err)
 {
     const uint8_t *bytes = NULL;
@@ -321,7 +327,31 @@ static hr_status dictionary_page(pq_column *column, const header *h, hr_error *e
         status =
             hr__pq_dictionary_read(column, h->entries, h->dictionary_encoding, bytes, count, err);
     hr__scratch_give(column->fragment->scratch, memory);
+    if (status && !column->dictionary.present)
+        hr__pq_dictionary_drop(column);
     return status;
+}
+
+// The column's dictionary, and where it is found again.
+static hr_status keep_dictionary(pq_column *column, const header *h, hr_error *err)
+{
+    HR_TRY(dictionary_page(column, h, err));
+    column->dictionary_page = h->page;
+    column->dictionary_page.window = NULL; // it may be gone by then
+    column->dictionary_page.header_at = column->next_at;
+    column->dictionary_page.number = (int32_t)column->pages.count;
+    column->dictionary_entries = h->entries;
+    column->dictionary_encoding = h->dictionary_encoding;
+    return HR_OK;
+}
+
+hr_status hr__pq_dictionary_reload(pq_column *column, hr_error *err)
+{
+    const header h = {.page = column->dictionary_page,
+                      .entries = column->dictionary_entries,
+                      .dictionary_encoding = column->dictionary_encoding};
+    hr_status status = dictionary_page(column, &h, err);
+    return status ? hr__pq_page_context(column, &h.page, status, err) : HR_OK;
 }
 
 static void set_window(pq_column *column, const header *h, bool inside)
@@ -347,7 +377,7 @@ static hr_status walk_one(pq_column *column, header *h, pq_page **out, hr_error 
     bool inside = p->payload_at + p->stored_bytes <= w->begin + w->bytes;
     p->window = inside ? column->window : NULL;
     if (h->type == PQ_PAGE_DICTIONARY)
-        HR_TRY(dictionary_page(column, h, err));
+        HR_TRY(keep_dictionary(column, h, err));
     set_window(column, h, inside);
     if (h->type == PQ_PAGE_DATA || h->type == PQ_PAGE_DATA_V2) {
         HR_TRY(hr__alloc_zero(1, sizeof **out, out, err));

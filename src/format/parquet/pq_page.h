@@ -104,16 +104,21 @@ typedef struct pq_column {
     hr_cond changed;
     HR_VEC(pq_page *) pages; // guards: mutex; and all below
     bool walking, walked;
+    int32_t users;     // passes that have pages pinned, or are about to
     size_t kept_bytes; // of prepared pages
     // Of the one thread that walks.
     uint64_t next_at, end_at;
     int64_t levels_seen;
     pq_window *window;
     size_t window_bytes;
-    pq_dictionary dictionary; // set before the first data page is published
+    pq_dictionary dictionary; // set before the first data page is published; may go while nobody uses the column
+    pq_page dictionary_page;  // where it is read from again
+    int32_t dictionary_entries, dictionary_encoding;
+    bool dictionary_gone; // guards: mutex
 } pq_column;
 
 struct pq_fragment {
+    hr_spare spare; // first. Pages, windows and dictionaries that no pass uses
     pq_reader *reader;
     int32_t index;
     const pq_group *group;
@@ -142,6 +147,9 @@ HR_USE_RESULT hr_status hr__pq_page_walk(pq_column *column, pq_page **out, hr_er
 // UNREAD to prepared; on failure nothing is held. The caller owns the page's BUSY state.
 HR_USE_RESULT hr_status hr__pq_page_prepare(pq_column *column, pq_page *page, hr_error *err);
 void hr__pq_page_drop(pq_column *column, pq_page *page); // gives its memory back; under the mutex
+void hr__pq_dictionary_drop(pq_column *column); // nobody uses the column
+// Reads the column's dictionary again. Only the walking thread calls it, without the lock.
+HR_USE_RESULT hr_status hr__pq_dictionary_reload(pq_column *column, hr_error *err);
 void hr__pq_window_unref(pq_column *column, pq_window **window); // under the mutex
 
 // --- pq_levels.c ---
@@ -190,12 +198,15 @@ HR_USE_RESULT hr_status hr__pq_column_open(pq_fragment *fragment, pq_column *col
 void hr__pq_column_close(pq_column *column);
 typedef struct pq_pinned {
     HR_VEC(pq_page *) pages;
+    bool uses; // counted among the column's users
 } pq_pinned;
-// Prepares and pins, in order, the pages that hold rows [first, first + rows).
+// Prepares and pins, in order, the pages that hold rows [first, first + rows). Unpinned also after a failure.
 HR_USE_RESULT hr_status hr__pq_column_pin(pq_column *column, int64_t first, int64_t rows,
                                           pq_pinned *pinned, hr_error *err);
-// Unpins them; a page whose rows were all passed goes.
+// Unpins them, rows [first, first + rows) being passed; a page whose rows were all passed goes.
 void hr__pq_column_unpin(pq_column *column, int64_t first, int64_t rows, pq_pinned *pinned);
+// Gives back what no pass uses; returns about how many bytes.
+uint64_t hr__pq_column_spare(pq_column *column);
 
 // --- pq_tensor.c ---
 // Lists of numbers whose rows are all equally long and whole become tensors.
@@ -213,6 +224,7 @@ HR_USE_RESULT hr_status hr__pq_pass_measure(hr_pass *pass, int32_t i, hr_layout 
                                             int32_t node, hr_error *err);
 HR_USE_RESULT hr_status hr__pq_pass_fill(hr_pass *pass, int32_t i, int64_t rows, hr_slot *slot,
                                          int64_t at, hr_error *err);
+void hr__pq_pass_release(hr_pass *pass, int32_t i);
 void hr__pq_pass_end(hr_pass *pass);
 
 #endif

@@ -90,5 +90,6 @@ const hr_format hr__parquet_format = {
     .pass_begin = hr__pq_pass_begin,
     .pass_measure = hr__pq_pass_measure,
     .pass_fill = hr__pq_pass_fill,
+    .pass_release = hr__pq_pass_release,
     .pass_end = hr__pq_pass_end,
 };
