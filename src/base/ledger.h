@@ -37,7 +37,7 @@ HR_USE_RESULT hr_status hr__scratch_open(hr_ledger *ledger, uint64_t keep_bytes_
                                          hr_scratch **out, hr_error *err);
 void hr__scratch_close(hr_scratch **scratch);
 // 64-byte aligned, readable and writable to the next multiple of 64 past `bytes` plus 64 more (SIMD slack).
-// Over the ledger's limit: HR_LIMIT naming the size, unless nothing else is charged as scratch.
+// Over the ledger's limit, once everything spare is gone: HR_LIMIT naming the size.
 HR_USE_RESULT hr_status hr__scratch_take(hr_scratch *scratch, size_t bytes, void *out,
                                          hr_error *err);
 void hr__scratch_give(hr_scratch *scratch, void *memory); // NULL is fine

@@ -113,8 +113,8 @@ static void scratch__limit_names_the_size(void **state)
     void *a = NULL, *b = NULL;
     hr__ledger_init(&l, 100 * KIB);
     assert_ok(hr__scratch_open(&l, 1024 * KIB, &s, &err), &err);
-    // The first is always granted.
-    assert_ok(hr__scratch_take(s, 500 * KIB, &a, &err), &err);
+    assert_status(hr__scratch_take(s, 500 * KIB, &a, &err), HR_LIMIT);
+    assert_ok(hr__scratch_take(s, 80 * KIB, &a, &err), &err);
     assert_status(hr__scratch_take(s, 40 * KIB, &b, &err), HR_LIMIT);
     assert_null(b);
     assert_message_has(&err, "41088 bytes");
@@ -125,6 +125,58 @@ static void scratch__limit_names_the_size(void **state)
     hr__scratch_give(s, b);
     assert_status(hr__scratch_take(s, SIZE_MAX, &b, &err), HR_LIMIT);
     hr__scratch_close(&s);
+}
+
+// What another keeps to save work: buffers of the scratch itself.
+typedef struct hoard {
+    hr_spare spare; // first
+    hr_scratch *scratch;
+    void *kept[4];
+    int asked;
+} hoard;
+
+static uint64_t hoard_give(hr_spare *spare, uint64_t bytes)
+{
+    hoard *h = (hoard *)spare;
+    h->asked++;
+    for (int i = 0; i < 4; i++) {
+        if (h->kept[i]) {
+            hr__scratch_give(h->scratch, h->kept[i]);
+            h->kept[i] = NULL;
+            return 40 * KIB;
+        }
+    }
+    return 0;
+}
+
+static void scratch__spares_give_in_turn_before_a_limit(void **state)
+{
+    hr_ledger l;
+    hr_scratch *s = NULL;
+    hr_error err = HR_ERROR_INIT;
+    hoard hoards[2];
+    void *a = NULL, *b = NULL;
+    hr__ledger_init(&l, 350 * KIB);
+    assert_ok(hr__scratch_open(&l, 1024 * KIB, &s, &err), &err);
+    for (int i = 0; i < 2; i++) {
+        hoards[i] = (hoard){.spare.give = hoard_give, .scratch = s};
+        for (int k = 0; k < 4; k++)
+            assert_ok(hr__scratch_take(s, 40 * KIB, &hoards[i].kept[k], &err), &err);
+        hr__scratch_add_spare(s, &hoards[i].spare);
+    }
+    assert_ok(hr__scratch_take(s, 80 * KIB, &a, &err), &err);
+    assert_true(hoards[0].asked > 0 && hoards[1].asked > 0);
+    assert_ok(hr__scratch_take(s, 160 * KIB, &b, &err), &err);
+    hr__scratch_give(s, b);
+    assert_status(hr__scratch_take(s, 300 * KIB, &b, &err), HR_LIMIT); // `a` is in use
+    for (int i = 0; i < 2; i++) {
+        for (int k = 0; k < 4; k++)
+            assert_null(hoards[i].kept[k]);
+        hr__scratch_remove_spare(s, &hoards[i].spare);
+    }
+    hr__scratch_give(s, a);
+    hr__scratch_close(&s);
+    assert_int_equal(l.used_bytes, 0);
 }
 
 static void scratch__every_size_is_writable_with_slack(void **state)
@@ -204,6 +256,7 @@ int main(void)
         cmocka_unit_test(scratch__comes_back_warm),
         cmocka_unit_test(scratch__keeps_at_most_what_it_was_told),
         cmocka_unit_test(scratch__limit_names_the_size),
+        cmocka_unit_test(scratch__spares_give_in_turn_before_a_limit),
         cmocka_unit_test(scratch__every_size_is_writable_with_slack),
         cmocka_unit_test(scratch__survives_torture),
         cmocka_unit_test(scratch__is_thread_safe),

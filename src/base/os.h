@@ -24,6 +24,8 @@ typedef enum hr_map_mode {
 } hr_map_mode;
 HR_USE_RESULT hr_status hr__map_fd(int fd, uint64_t offset, size_t bytes, hr_map_mode mode,
                                    void **out, hr_error *err);
+// Zeroed pages of our own, which go back to the system when unmapped.
+HR_USE_RESULT hr_status hr__map_pages(size_t bytes, void **out, hr_error *err);
 void hr__unmap(void *memory, size_t bytes);
 // Gives the pages of a range of a memfd back to the kernel (FALLOC_FL_PUNCH_HOLE).
 HR_USE_RESULT hr_status hr__punch(int fd, uint64_t offset, uint64_t bytes, hr_error *err);

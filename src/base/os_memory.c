@@ -50,6 +50,15 @@ hr_status hr__map_fd(int fd, uint64_t offset, size_t bytes, hr_map_mode mode, vo
     return HR_OK;
 }
 
+hr_status hr__map_pages(size_t bytes, void **out, hr_error *err)
+{
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        return HR_FAIL(err, HR_NOMEM, "out of memory: %zu bytes were refused", bytes);
+    *out = memory;
+    return HR_OK;
+}
+
 void hr__unmap(void *memory, size_t bytes)
 {
     if (!memory)

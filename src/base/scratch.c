@@ -5,7 +5,7 @@
 // kept between pages of a file instead of going back to the system. Buffers come in classes of a quarter of a power of
 // two; a free one is found in its own class or in the next few above it, newest first.
 //
-//     memory from hr__alloc_aligned            what the caller gets (64-byte aligned)
+//     memory from the heap or the system       what the caller gets (64-byte aligned)
 //     v                                        v
 //     | head: class, guard, next (64 bytes) | bytes asked, rounded up to the class | 64 bytes of slack |
 //
@@ -14,14 +14,22 @@
 // are called outside it where they may take long.
 #include "base/ledger.h"
 #include "base/mem.h"
+#include "base/os.h"
 #include "base/thread.h"
 
 #define FIRST_SHIFT   12 // the smallest class is 4 KiB
 #define CLASSES       (4 * 28 + 1)
 #define CLASSES_ABOVE 3 // a buffer up to 1.75 times the size asked is taken
 #define HEAD_BYTES    64
-#define SLACK_BYTES   64
-#define GUARD         UINT32_C(0x5C4A7C11)
+// Larger ones are pages of their own: what is freed leaves the process, where a heap of many threads would keep it and
+// the budget would not be what the process weighs. (With a sanitizer they are the heap's, which it watches.)
+#ifdef __SANITIZE_ADDRESS__
+#define MAPPED_BYTES_MIN UINT64_MAX
+#else
+#define MAPPED_BYTES_MIN (UINT64_C(256) << 10)
+#endif
+#define SLACK_BYTES 64
+#define GUARD       UINT32_C(0x5C4A7C11)
 
 typedef struct head {
     uint32_t guard;
@@ -107,6 +115,29 @@ static head *pop_kept(hr_scratch *s, unsigned class_index)
     return NULL;
 }
 
+static hr_status alloc_head(unsigned class_index, head **out, hr_error *err)
+{
+    uint64_t bytes = charged_bytes(class_index);
+    void *memory = NULL;
+    if (bytes >= MAPPED_BYTES_MIN)
+        HR_TRY(hr__map_pages(bytes, &memory, err));
+    else
+        HR_TRY(hr__alloc_aligned(bytes, HR_ALIGN, &memory, err));
+    *out = memory;
+    **out = (head){GUARD, class_index, NULL};
+    return HR_OK;
+}
+
+static void free_head(head *h)
+{
+    uint64_t bytes = charged_bytes(h->class_index);
+    h->guard = 0;
+    if (bytes >= MAPPED_BYTES_MIN)
+        hr__unmap(h, bytes);
+    else
+        hr__free(h);
+}
+
 // Frees a list of buffers that nobody can see any more; returns the bytes given back.
 static uint64_t free_list(hr_scratch *s, head *list)
 {
@@ -114,8 +145,7 @@ static uint64_t free_list(hr_scratch *s, head *list)
     while (list) {
         head *next = list->next;
         bytes += charged_bytes(list->class_index);
-        list->guard = 0;
-        hr__free(list);
+        free_head(list);
         list = next;
     }
     if (bytes)
@@ -123,20 +153,14 @@ static uint64_t free_list(hr_scratch *s, head *list)
     return bytes;
 }
 
-// Charges a new buffer. The first scratch of all is granted whatever the limit says: work that holds nothing could
-// otherwise never begin, and whoever set the limit checked the largest single need beforehand.
+// Charges a new buffer, for which whatever is kept may go.
 static bool charge(hr_scratch *s, uint64_t bytes)
 {
     do {
         if (hr__ledger_try_charge(s->ledger, HR_LEDGER_SCRATCH, bytes))
             return true;
     } while (hr__scratch_reclaim(s, bytes));
-    hr__mutex_lock(&s->mutex);
-    bool first = s->ledger->kind_used_bytes[HR_LEDGER_SCRATCH] == 0;
-    if (first)
-        hr__ledger_force_charge(s->ledger, HR_LEDGER_SCRATCH, bytes);
-    hr__mutex_unlock(&s->mutex);
-    return first;
+    return false;
 }
 
 static void *lend(head *h)
@@ -170,12 +194,11 @@ hr_status hr__scratch_take(hr_scratch *scratch, size_t bytes, void *out, hr_erro
                        (unsigned long long)need, (unsigned long long)ledger->used_bytes,
                        (unsigned long long)ledger->limit_bytes);
     }
-    hr_status status = hr__alloc_aligned(need, HR_ALIGN, &h, err);
+    hr_status status = alloc_head(class_index, &h, err);
     if (status != HR_OK) {
         hr__ledger_uncharge(scratch->ledger, HR_LEDGER_SCRATCH, need);
         return status;
     }
-    *h = (head){GUARD, class_index, NULL};
     hr__mutex_lock(&scratch->mutex);
     scratch->lent_count++;
     hr__mutex_unlock(&scratch->mutex);

@@ -28,8 +28,6 @@ hr_runtime *hr__runtime_ref(
     hr_runtime *runtime); // what is made from a runtime keeps it; the last one out frees it
 void hr__runtime_unref(hr_runtime **runtime);
 bool hr__runtime_interrupted(const hr_runtime *runtime);
-// So much of the arena is for the oldest items of flows at least. It only grows, to three quarters of the arena.
-void hr__runtime_reserve(hr_runtime *runtime, uint64_t bytes);
 // The service thread and its socket: started at first need (also by opening, when the folder can be had).
 HR_USE_RESULT hr_status hr__runtime_service(hr_runtime *runtime, hr_service **out, hr_error *err);
 // Who gets messages of peers that carry this tag (hr__service_pair); the tag must outlive the peer.
@@ -74,8 +72,8 @@ typedef struct hr_flow_ops {
     // HR_END: no more.
     hr_status (*take)(void *self, void *item, uint64_t *weight_bytes, hr_error *err);
     // Several items at once. `oldest`: nothing before this item is unfinished: it may use the reserve. HR_AGAIN:
-    // leave the item as it was. HR_LIMIT: memory lacks; the oldest is asked again alone, no other work of the pool under
-    // way, and its second HR_LIMIT ends the flow. Refused either way, the item holds no memory that others may need.
+    // leave the item as it was. HR_LIMIT: memory lacks; the oldest is asked again alone, no other work of the pool
+    // under way, and its second HR_LIMIT ends the flow. Refused, an item holds no memory that others may need.
     hr_status (*work)(void *self, void *item, bool oldest, hr_error *err);
     // In order of taking, one thread at a time. HR_AGAIN: no room downstream. HR_END: nobody wants more: the flow ends.
     hr_status (*give)(void *self, void *item, hr_error *err);

@@ -31,7 +31,6 @@ struct hr_runtime {
     int64_t pid;
     hr_ledger ledger;
     uint64_t arena_bytes;
-    _Atomic uint64_t reserve_bytes;
     hr_scratch *scratch;
     hr_store *store;
     hr_spare idle_pages; // the arena's, for whoever lacks scratch

@@ -12,8 +12,8 @@
 // BLOCKED until a kick; the one that becomes head is tried again at once, as it may use the reserve. A callback that
 // says HR_AGAIN may have been overtaken by a kick: `kicks` tells.
 //
-// A head that met HR_LIMIT draws a ticket. While there is one no work is begun but that of the lowest ticket's head, when
-// all other work is done: what waits holds nothing (exec.h), so this one finds all memory that is not out as results.
+// A head that met HR_LIMIT draws a ticket. While there is one no work is begun but that of the lowest ticket's head,
+// when all other work is done: what waits holds nothing (exec.h), so it finds all memory that is not out as results.
 #include "exec/exec_internal.h"
 #include "base/os.h"
 #include <stdatomic.h>
@@ -117,8 +117,8 @@ static action next_action(hr_flow *f, uint64_t *index_out)
     return ACT_NONE;
 }
 
-// The flow whose head is to work alone, or NULL. Until it did, nothing else is begun to be worked on; giving, which frees
-// memory, and taking go on.
+// The flow whose head is to work alone, or NULL. Until it did, nothing else is begun to be worked on; giving, which
+// frees memory, and taking go on.
 static const hr_flow *next_alone(const hr_pool *pool)
 {
     const hr_flow *found = NULL;

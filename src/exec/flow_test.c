@@ -6,6 +6,7 @@
 #include "base/thread.h"
 #include "base/unit.h"
 #include "exec/exec.h"
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
@@ -468,7 +469,7 @@ static hr_status crowd_work(void *self, void *item, bool oldest, hr_error *err)
             atomic_fetch_add(c->left, part + 1);
             return HR_FAIL(err, HR_LIMIT, "others are at it");
         }
-        hr__thread_yield();
+        sched_yield();
     }
     atomic_fetch_add(c->left, 3);
     return status;
@@ -480,9 +481,7 @@ static hr_status crowd_give(void *self, void *item, hr_error *err)
     return HR_OK;
 }
 
-static void crowd_drop(void *self, void *item)
-{
-}
+static void crowd_drop(void *self, void *item) {}
 
 static void crowd_ended(void *self, hr_status status, const hr_error *err)
 {

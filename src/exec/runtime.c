@@ -14,8 +14,7 @@
 
 #define BUDGET_BYTES_MIN       (16ull << 20)
 #define SCRATCH_KEEP_BYTES_MAX (64ull << 20)
-// Consumers may keep half of the arena. What is read ahead leaves a quarter to the oldest item of each flow, so that
-// the next batch can always be made: its pieces and its own room. Streams of large batches raise it.
+// What is made or restored ahead leaves a quarter of the arena to what is needed now.
 #define RESERVE_PART 4
 
 static const hr_option_row runtime_rows[] = {
@@ -148,7 +147,7 @@ static hr_status open_parts(hr_runtime *rt, const hr_runtime_options *o, hr_erro
     // The store may wake the pool as soon as it lives.
     HR_TRY(hr__pool_start(rt, (int)o->threads, err));
     HR_TRY(hr__store_open(&store, &rt->store, err));
-    hr__runtime_reserve(rt, rt->arena_bytes / RESERVE_PART);
+    hr__store_set_reserve(rt->store, rt->arena_bytes / RESERVE_PART);
     rt->idle_pages.give = give_idle_pages;
     hr__scratch_add_spare(rt->scratch, &rt->idle_pages);
     rt->has_spare = true;
@@ -253,20 +252,6 @@ uint64_t hr__runtime_arena_bytes(const hr_runtime *runtime)
 {
     return runtime->arena_bytes;
 }
-void hr__runtime_reserve(hr_runtime *runtime, uint64_t bytes)
-{
-    uint64_t wanted = HR_MIN(bytes, runtime->arena_bytes / 4 * 3);
-    uint64_t now = atomic_load(&runtime->reserve_bytes);
-    if (wanted <= now)
-        return;
-    while (wanted > now && !atomic_compare_exchange_weak(&runtime->reserve_bytes, &now, wanted)) {
-    }
-    do { // whoever raised it further meanwhile must not be undone
-        now = atomic_load(&runtime->reserve_bytes);
-        hr__store_set_reserve(runtime->store, now);
-    } while (now != atomic_load(&runtime->reserve_bytes));
-}
-
 int hr_runtime_threads(const hr_runtime *runtime)
 {
     return runtime->pool.thread_count;

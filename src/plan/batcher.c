@@ -38,6 +38,7 @@ struct hr_batcher {
     size_t carry_at;
     int64_t carry_rows, carry_bytes;
     int64_t batch, rows_before; // of this epoch
+    uint64_t least_bytes;       // that the share was told
     _Atomic int64_t dropped_rows;
     // The next piece may use the reserve only when no batch could be made without it: room for what can be made goes
     // first.
@@ -264,6 +265,15 @@ static hr_status copy_order(const waiting *w, int64_t rows, uint32_t **out, hr_e
     return HR_OK;
 }
 
+// Estimates of what a piece or a batch takes may be too low.
+static void raise_least(hr_batcher *b, uint64_t bytes)
+{
+    if (bytes <= b->least_bytes)
+        return;
+    b->least_bytes = bytes;
+    hr__share_raise(b->config.share, bytes);
+}
+
 static hr_status take_gather(hr_batcher *b, batch_item *it, int64_t need, hr_error *err)
 {
     int32_t most = (int32_t)(b->carry.count - b->carry_at);
@@ -293,7 +303,7 @@ static hr_status take_gather(hr_batcher *b, batch_item *it, int64_t need, hr_err
     }
     it->row_bytes = bytes / need;
     b->batch++;
-    hr__runtime_reserve(b->config.runtime, (uint64_t)bytes / 4 * 9); // its pieces and itself
+    raise_least(b, (uint64_t)bytes / 4 * 9); // its pieces and itself
     return HR_OK;
 }
 
@@ -329,7 +339,7 @@ static void drop_rest(hr_batcher *b)
 // What is carried and the batch made of it must be in the arena together, where an extent may be an eighth larger.
 static hr_status check_fits(const hr_batcher *b, int64_t need, hr_error *err)
 {
-    double arena = (double)hr__runtime_arena_bytes(b->config.runtime);
+    double arena = (double)hr__share_most(b->config.share);
     double carried = (double)b->carry_bytes, row = carried / (double)HR_MAX(b->carry_rows, 1);
     char size[32], budget[32], text[64] = "";
     if ((carried + row * (double)HR_MIN(need, b->carry_rows)) * 9 / 8 <= arena)
@@ -440,7 +450,7 @@ static hr_status work(void *self, void *item, bool oldest, hr_error *err)
         return HR_OK;
     }
     HR_TRY(hr__alloc_zero((size_t)HR_MAX(it->source_count, 1), sizeof *pieces, &pieces, err));
-    hr_target target = {b->config.runtime, HR_PLACE_ARENA, oldest};
+    hr_target target = {b->config.runtime, HR_PLACE_ARENA, oldest, b->config.share};
     HR_GO(open_sources(b, it, pieces, err));
     HR_GO(hr__gather(b->config.schema, pieces, it->source_count, &target, &result, err));
     it->object = result.object;

@@ -25,8 +25,9 @@ static void release_span(void *owner)
 static hr_status take_object(const hr_target *target, size_t bytes, hr_object *out, hr_error *err)
 {
     hr_store *store = hr__runtime_store(target->runtime);
-    hr_status status = hr__store_create(store, bytes, target->oldest, out, err);
-    if (status != HR_AGAIN || !target->oldest || !hr__store_lacks_ledger(store, bytes, true))
+    hr_status status = hr__store_create_in(store, target->share, bytes, target->oldest, out, err);
+    if (status != HR_AGAIN || !target->oldest ||
+        !hr__store_lacks_ledger(store, target->share, bytes))
         return status;
     const hr_ledger *ledger = hr__runtime_ledger(target->runtime);
     return HR_FAIL(err, HR_LIMIT,

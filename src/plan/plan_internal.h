@@ -209,8 +209,10 @@ typedef struct hr_unit {
 } hr_unit;
 typedef struct hr_units hr_units;
 // rewake is called when a unit that was HR_AGAIN may be there.
-HR_USE_RESULT hr_status hr__units_open(hr_pipe *pipe, uint64_t epoch, void (*rewake)(void *),
-                                       void *rewake_context, hr_units **out, hr_error *err);
+// What it makes on the way (inner runs) counts to the share.
+HR_USE_RESULT hr_status hr__units_open(hr_pipe *pipe, hr_share *share, uint64_t epoch,
+                                       void (*rewake)(void *), void *rewake_context, hr_units **out,
+                                       hr_error *err);
 HR_USE_RESULT hr_status hr__units_next(hr_units *units, hr_unit *out,
                                        hr_error *err); // HR_END, HR_AGAIN
 void hr__units_close(hr_units **units);
@@ -257,7 +259,9 @@ typedef struct hr_task {
     hr_unit_run *unit;   // a reference
     int64_t first, rows; // in the unit's fragment
     hr_place place;
-    bool urgent; // nothing goes on without it: it is read narrowly rather than not at all
+    hr_share *share; // borrowed: what the object counts to
+    bool oldest;     // nothing before it is unfinished
+    bool urgent;     // nothing goes on without it: it is read narrowly rather than not at all
     const _Atomic bool
         *stop; // nobody wants the result any more: looked at between calls of functions
     struct hr_read_state *read; // while it runs
@@ -286,6 +290,7 @@ typedef struct hr_target {
     hr_runtime *runtime;
     hr_place place;
     bool oldest;
+    hr_share *share; // borrowed
 } hr_target;
 typedef struct hr_result {
     hr_object_id object;
@@ -344,7 +349,8 @@ typedef struct hr_piece_sink {
 } hr_piece_sink;
 
 typedef struct hr_read_config {
-    hr_pipe *pipe; // borrowed
+    hr_pipe *pipe;   // borrowed
+    hr_share *share; // borrowed; NULL: it opens one where it needs one
     hr_place place;
     uint64_t first_epoch;
     int64_t epochs;     // -1: endless
@@ -371,6 +377,7 @@ bool hr__read_wait(hr_read_flow *read, uint64_t timeout_ns);
 // --- batcher.c: pieces to batches ---
 typedef struct hr_batch_config {
     hr_runtime *runtime;
+    hr_share *share; // borrowed
     const hr_schema *schema;
     int64_t batch_rows;  // 0: pieces as they are
     const int64_t *ends; // repartition: row numbers where batches end, ascending

@@ -18,6 +18,7 @@ typedef struct cursor {
 
 struct hr_read_flow {
     hr_read_config config;
+    hr_share *share; // owned, when none was given
     hr_piece_sink sink;
     hr_flow *flow;
     bool exact;
@@ -151,7 +152,7 @@ static hr_status begin_epoch(hr_read_flow *r, hr_error *err)
 {
     if (r->epochs_left == 0)
         return HR_END;
-    HR_TRY(hr__units_open(r->config.pipe, r->epoch, rewake, r, &r->units, err));
+    HR_TRY(hr__units_open(r->config.pipe, r->config.share, r->epoch, rewake, r, &r->units, err));
     r->units_over = false;
     r->unit_index = -1;
     r->epoch_rows = 0;
@@ -188,6 +189,7 @@ static hr_status take(void *self, void *item, uint64_t *weight_bytes, hr_error *
                          .first = r->at,
                          .rows = n,
                          .place = r->config.place,
+                         .share = r->config.share,
                          .stop = &r->stopping};
     *weight_bytes = (uint64_t)(n * row_bytes(&run->unit));
     if (r->epoch == r->config.first_epoch && r->epoch_rows + n <= r->config.skip_rows) {
@@ -222,6 +224,7 @@ static hr_status work(void *self, void *item, bool oldest, hr_error *err)
     if (it->epoch_end || it->skipped_rows)
         return HR_OK;
     bool urgent = oldest && (!r->sink.hungry || r->sink.hungry(r->sink.self));
+    it->task.oldest = oldest;
     hr_status status = hr__task_run(&it->task, urgent, err);
     if (status == HR_LIMIT && !urgent) // nobody needs it yet: memory comes back, or the sink asks
         return HR_AGAIN;
@@ -295,6 +298,27 @@ static void ended(void *self, hr_status status, const hr_error *err)
 
 // --- life ---
 
+static hr_status open_share(hr_read_flow *r, hr_error *err)
+{
+    const hr_read_config *c = &r->config;
+    hr_runtime *rt = c->pipe->runtime;
+    uint64_t piece = (uint64_t)hr__pipe_unit_bytes(c->pipe);
+    uint64_t arena = hr__runtime_arena_bytes(rt);
+    bool inner = hr__pipe_has_inner(c->pipe);
+    if (c->share || (c->place != HR_PLACE_ARENA && !inner))
+        return HR_OK;
+    if (c->task_bytes_max)
+        piece = HR_MIN(piece, (uint64_t)c->task_bytes_max);
+    uint64_t least = piece / 8 * 9;
+    if (inner)
+        least = HR_MAX(4 * least, arena / 4);
+    hr_share_want want = {.least = least, .good = least + 4 * piece};
+    want.fast = want.good + c->window_bytes;
+    HR_TRY(hr__share_open(hr__runtime_store(rt), &want, &r->share, err));
+    r->config.share = r->share;
+    return HR_OK;
+}
+
 hr_status hr__read_open(const hr_read_config *config, const hr_piece_sink *sink, hr_read_flow **out,
                         hr_error *err)
 {
@@ -317,9 +341,12 @@ hr_status hr__read_open(const hr_read_config *config, const hr_piece_sink *sink,
     };
     hr__stage_stats_start(config->stats, -1);
     *out = r; // the sink may be called before this returns
-    hr_status status = hr__flow_open(config->pipe->runtime, &ops, r, &flow, &r->flow, err);
+    hr_status status = open_share(r, err);
+    if (status == HR_OK)
+        status = hr__flow_open(config->pipe->runtime, &ops, r, &flow, &r->flow, err);
     if (status != HR_OK) {
         *out = NULL;
+        hr__share_close(&r->share);
         hr__hints_finish(&r->hints);
         hr__free(r);
     }
@@ -351,5 +378,6 @@ void hr__read_close(hr_read_flow **read)
     for (size_t i = 0; i < r->cursors.count; i++)
         hr__series_cursor_close(&r->cursors.items[i].cursor);
     HR_VEC_FINISH(&r->cursors);
+    hr__share_close(&r->share);
     hr__free(r);
 }

@@ -574,6 +574,8 @@ hr_status hr__task_read(hr_task *task, const hr_target *target, hr_result *out, 
 {
     _Atomic bool *narrow = &task->unit->narrow;
     bool at_once = atomic_load_explicit(narrow, memory_order_relaxed);
+    if (at_once && !task->oldest) // several would take each other's pages: one by one is faster
+        return HR_AGAIN;
     hr_status status = read_once(task, target, at_once, out, err);
     if (status != HR_LIMIT || at_once || !task->urgent)
         return status;

@@ -18,6 +18,7 @@
 #define TASK_BYTES         (2ll << 20)
 #define PREFETCH_BYTES_MIN (32ll << 20)
 #define WINDOW_ROWS        16384
+#define PIECES_AT_ONCE     4 // beside the oldest
 #define RANKS_MAX          4096
 #define LANES              8
 
@@ -49,6 +50,7 @@ struct hr_stream {
     hr_dataset *dataset; // a reference
     hr_pipe *pipe;
     uint64_t plan_hash;
+    hr_share *share; // of the arena: all legs' and readers'
     hr_stream_options options;
     hr_busy busy;
     hr_mutex mutex;
@@ -331,7 +333,7 @@ static hr_status open_leg(hr_stream *s, int64_t only_rank, uint64_t epoch, int64
 {
     const hr_stream_options *o = &s->options;
     uint32_t threads = (uint32_t)hr_runtime_threads(s->runtime);
-    uint64_t arena = hr__runtime_arena_bytes(s->runtime);
+    uint64_t promised = hr__share_promised(s->share);
     int64_t unit_bytes = hr__pipe_unit_bytes(s->pipe);
     int64_t piece_bytes = o->batch_rows ? TASK_BYTES : unit_bytes;
     int64_t epochs = o->epochs;
@@ -341,9 +343,10 @@ static hr_status open_leg(hr_stream *s, int64_t only_rank, uint64_t epoch, int64
     if (epochs > 0)
         epochs -= (int64_t)epoch - o->first_epoch;
     uint64_t window =
-        HR_MIN(arena / 2, (uint64_t)HR_MAX(s->share_bytes * o->ranks, piece_bytes * threads));
+        HR_MIN(promised / 2, (uint64_t)HR_MAX(s->share_bytes * o->ranks, piece_bytes * threads));
     hr_read_config read = {
         .pipe = s->pipe,
+        .share = s->share,
         .place = HR_PLACE_ARENA,
         .first_epoch = epoch,
         .epochs = epochs,
@@ -359,6 +362,7 @@ static hr_status open_leg(hr_stream *s, int64_t only_rank, uint64_t epoch, int64
     };
     hr_batch_config config = {
         .runtime = s->runtime,
+        .share = s->share,
         .schema = s->pipe->schema,
         .batch_rows = o->batch_rows,
         .limit_rows = -1,
@@ -401,23 +405,45 @@ static hr_status lower(hr_stream *s, const hr_dataset *dataset, hr_error *err)
 static void choose_prefetch(hr_stream *s)
 {
     hr_stream_options *o = &s->options;
-    int64_t arena = (int64_t)hr__runtime_arena_bytes(s->runtime);
+    int64_t promised = (int64_t)hr__share_promised(s->share);
     int64_t bytes = o->prefetch_bytes;
     if (!bytes) // small, so that it stays warm, and enough to ride over a slow task of each thread
         bytes = HR_MAX(PREFETCH_BYTES_MIN, 4 * TASK_BYTES * hr_runtime_threads(s->runtime));
-    s->share_bytes = HR_MIN(bytes, arena / 4) / o->ranks;
+    s->share_bytes = HR_MIN(bytes, promised / 2) / o->ranks;
 }
 
 // Sizes that memory is planned by. A batch is made of pieces that are about as large together.
 static void choose_sizes(hr_stream *s)
 {
-    double batch = (double)hr__pipe_row_bytes(s->pipe) * (double)s->options.batch_rows;
+    int64_t row = hr__pipe_row_bytes(s->pipe);
+    double batch = (double)row * (double)s->options.batch_rows;
     int64_t unit = hr__pipe_unit_bytes(s->pipe);
     s->batch_bytes = (int64_t)HR_MIN(batch, 1e15);
-    s->piece_bytes =
-        s->options.batch_rows ? HR_MIN(unit, HR_MAX(TASK_BYTES, s->batch_bytes)) : unit;
+    int64_t task = HR_MAX(TASK_BYTES, s->batch_bytes);
+    if (s->options.shuffle == HR_SHUFFLE_WINDOW)
+        task = (int64_t)HR_MIN((double)s->options.window_rows * (double)row, 1e15);
+    s->piece_bytes = s->options.batch_rows ? HR_MIN(unit, task) : unit;
+}
+
+// What the stream is promised of the arena. Without the least it could stand still: the pieces of a batch, the batch
+// laid out, and one piece more; extents may be an eighth larger.
+static hr_status open_share(hr_stream *s, hr_error *err)
+{
+    uint64_t piece = (uint64_t)s->piece_bytes;
+    uint64_t least = (2 * (uint64_t)s->batch_bytes + piece) / 8 * 9;
     if (s->options.batch_rows)
-        hr__runtime_reserve(s->runtime, (uint64_t)(2 * s->batch_bytes + s->piece_bytes) / 8 * 9);
+        least += piece;
+    if (hr__pipe_has_inner(s->pipe))
+        least = HR_MAX(2 * least, hr__runtime_arena_bytes(s->runtime) / 4);
+    uint64_t kept = (uint64_t)s->options.ranks * HR_MAX(piece, 1),
+             good = least + PIECES_AT_ONCE * piece;
+    hr_share_want want = {least, good, good + 2 * PREFETCH_BYTES_MIN + 6 * kept, kept};
+    hr_status status = hr__share_open(hr__runtime_store(s->runtime), &want, &s->share, err);
+    if (status)
+        hr__error_context(
+            err, "a stream of batches of %s",
+            hr__format_bytes((uint64_t)HR_MAX(s->batch_bytes, s->piece_bytes), (char[32]){0}));
+    return status;
 }
 
 // A whole block must fit. What its columns of fixed width take is known before anything is read.
@@ -439,16 +465,6 @@ static hr_status check_blocks(const hr_stream *s, hr_error *err)
                    hr__format_bytes((uint64_t)HR_MIN(bytes * 3 / 2, 1e18), budget));
 }
 
-// What readers may keep: half of the arena, and never what the next batch needs. Beyond it they are handed copies.
-static uint64_t lease_bytes(const hr_stream *s)
-{
-    uint64_t arena = hr__runtime_arena_bytes(s->runtime);
-    uint64_t next = (uint64_t)(2 * s->batch_bytes + 2 * s->piece_bytes) / 8 * 9;
-    if (!s->options.batch_rows)
-        next = 0;
-    return HR_MIN(arena / 2, arena - HR_MIN(arena, next)) / (uint64_t)s->options.ranks;
-}
-
 static hr_status open_channels(hr_stream *s, hr_error *err)
 {
     const hr_stream_options *o = &s->options;
@@ -458,8 +474,10 @@ static hr_status open_channels(hr_stream *s, hr_error *err)
         end->stream = s;
         end->rank = r;
         end->state = !o->only_rank || r == o->only_rank - 1 ? RANK_SHARED : RANK_GONE;
-        HR_TRY(hr__channel_open(hr__runtime_store(s->runtime), s->pipe->schema,
-                                HR_CHANNEL_SLOTS_MAX, lease_bytes(s), &end->channel, err));
+        HR_TRY(hr__channel_open(
+            hr__runtime_store(s->runtime), s->pipe->schema, HR_CHANNEL_SLOTS_MAX,
+            hr__share_lease_bytes(s->share) / (uint64_t)o->ranks, &end->channel, err));
+        hr__channel_set_share(end->channel, s->share);
         hr__channel_on_change(end->channel, channel_changed, end);
         if (end->state == RANK_GONE) {
             char text[96];
@@ -490,11 +508,12 @@ hr_status hr_dataset_stream(const hr_dataset *dataset, const hr_stream_options *
     s->runtime = hr__runtime_ref(dataset->runtime);
     s->dataset = hr_dataset_ref(dataset);
     hr__mutex_init(&s->mutex);
-    choose_prefetch(s);
     HR_GO(lower(s, dataset, err));
     HR_GO(hr__dataset_digest(dataset, &s->plan_hash, err));
     choose_sizes(s);
     HR_GO(check_blocks(s, err));
+    HR_GO(open_share(s, err));
+    choose_prefetch(s);
     HR_GO(open_channels(s, err));
     hr__mutex_lock(&s->mutex); // readers that change wait until the leg is known
     status = open_leg(s, o.only_rank - 1, (uint64_t)o.first_epoch, o.first_step, &s->shared, err);
@@ -526,6 +545,7 @@ void hr_stream_close(hr_stream **stream)
         hr__channel_close(&s->ranks[r].channel);
     }
     hr__free(s->ranks);
+    hr__share_close(&s->share);
     hr__pipe_free(&s->pipe);
     hr_dataset_unref(&s->dataset);
     hr__mutex_finish(&s->mutex);
@@ -586,7 +606,7 @@ static int64_t rank_rows(hr_stream *s, int64_t rank)
     hr_unit unit;
     hr_status status;
     if (!hr__pipe_row_exact(s->pipe) || hr__pipe_has_inner(s->pipe) ||
-        hr__units_open(s->pipe, 0, NULL, NULL, &units, NULL) != HR_OK)
+        hr__units_open(s->pipe, NULL, 0, NULL, NULL, &units, NULL) != HR_OK)
         return -1;
     while ((status = hr__units_next(units, &unit, NULL)) == HR_OK) {
         total += unit.rows;

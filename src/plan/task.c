@@ -307,7 +307,7 @@ static hr_status run(hr_task *t, const hr_target *target, hr_result *out, hr_err
 
 hr_status hr__task_run(hr_task *task, bool oldest, hr_error *err)
 {
-    hr_target target = {task->unit->runtime, task->place, oldest};
+    hr_target target = {task->unit->runtime, task->place, oldest, task->share};
     hr_result result = {0};
     uint64_t wall = hr__now_ns(), cpu = hr__thread_cpu_ns();
     task->urgent = oldest;

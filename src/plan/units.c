@@ -20,6 +20,7 @@ struct hr_units {
     uint32_t *order;
     size_t list_at;
     struct inner_run *inner;
+    hr_share *share; // borrowed
     void (*rewake)(void *);
     void *rewake_context;
 };
@@ -103,6 +104,7 @@ static hr_status inner_open(hr_units *u, hr_error *err)
         HR_GO(inner_ends(r, b, err));
     hr_read_config read = {
         .pipe = b->inner,
+        .share = u->share,
         .place = HR_PLACE_ARENA,
         .first_epoch = u->epoch,
         .epochs = 1,
@@ -114,6 +116,7 @@ static hr_status inner_open(hr_units *u, hr_error *err)
     };
     hr_batch_config batch = {
         .runtime = u->pipe->runtime,
+        .share = u->share,
         .schema = b->origin_schema,
         .ends = r->ends,
         .end_count = b->inner_blocks,
@@ -314,18 +317,21 @@ hr_status hr__units_next(hr_units *units, hr_unit *out, hr_error *err)
     return HR_END;
 }
 
-hr_status hr__units_open(hr_pipe *pipe, uint64_t epoch, void (*rewake)(void *),
+hr_status hr__units_open(hr_pipe *pipe, hr_share *share, uint64_t epoch, void (*rewake)(void *),
                          void *rewake_context, hr_units **out, hr_error *err)
 {
     hr_units *u = NULL;
     hr_status status;
     HR_TRY(hr__alloc_zero(1, sizeof *u, &u, err));
-    *u = (hr_units){
-        .pipe = pipe, .epoch = epoch, .rewake = rewake, .rewake_context = rewake_context};
+    *u = (hr_units){.pipe = pipe,
+                    .share = share,
+                    .epoch = epoch,
+                    .rewake = rewake,
+                    .rewake_context = rewake_context};
     HR_GO(hr__alloc_zero((size_t)HR_MAX(pipe->child_count, 1), sizeof *u->children, &u->children,
                          err));
     for (; u->child_count < pipe->child_count; u->child_count++)
-        HR_GO(hr__units_open(pipe->children[u->child_count], epoch, rewake, rewake_context,
+        HR_GO(hr__units_open(pipe->children[u->child_count], share, epoch, rewake, rewake_context,
                              &u->children[u->child_count], err));
     *out = u;
     return HR_OK;
@@ -458,7 +464,7 @@ static hr_status count_slice(hr_pipe *pipe, int64_t *count, int64_t *bytes, hr_e
     hr_unit unit;
     hr_status status;
     HR_TRY(open_footers(pipe, err));
-    HR_TRY(hr__units_open(pipe, 0, NULL, NULL, &u, err));
+    HR_TRY(hr__units_open(pipe, NULL, 0, NULL, NULL, &u, err));
     while ((status = hr__units_next(u, &unit, err)) == HR_OK) {
         *count += 1;
         *bytes += unit.bytes;

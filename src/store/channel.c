@@ -10,6 +10,7 @@
 // it is taken, so batches that somebody keeps do not stop the ring. The consumer's words are read, checked against
 // our own books and never trusted (ring.h).
 #include "store/channel.h"
+#include "store/share.h"
 
 #include "base/os.h"
 #include "block/wire.h"
@@ -37,6 +38,12 @@ static void open_ring(hr_channel *c, const void *schema, size_t schema_bytes)
 static void free_channel(hr_channel *c)
 {
     hr_store *store = c->store;
+    if (c->share) {
+        hr__mutex_lock(&store->lock);
+        c->share->leased_bytes -= c->told_leased_bytes;
+        hr__share_drop(c->share);
+        hr__mutex_unlock(&store->lock);
+    }
     if (c->ring)
         hr__unmap(c->ring, c->ring_bytes);
     hr__close_fd(&c->ring_fd);
@@ -91,6 +98,14 @@ out:
     return status;
 }
 
+void hr__channel_set_share(hr_channel *c, hr_share *share)
+{
+    hr__mutex_lock(&c->store->lock);
+    share->refs++;
+    hr__mutex_unlock(&c->store->lock);
+    c->share = share;
+}
+
 void hr__channel_hold(hr_channel *c)
 {
     hr__mutex_lock(&c->lock);
@@ -133,7 +148,7 @@ static void tell_leased(hr_channel *c)
     c->told_leased_bytes += leased;
     c->told_copied_bytes += copied;
     if (leased || copied)
-        hr__store_count_leased(c->store, leased, copied);
+        hr__store_count_leased(c->store, c->share, leased, copied);
     hr__mutex_unlock(&c->lock);
 }
 
@@ -195,10 +210,10 @@ void hr__channel_collect(hr_channel *c)
         count = collect_returned(c, ids);
         c->copied_bytes = atomic_load_explicit(&c->ring->copied_bytes, memory_order_relaxed);
         hr__mutex_unlock(&c->lock);
+        tell_leased(c); // before they are free: never counted out and not used
         if (count)
             hr__objects_return(c->store, ids, count);
     } while (count == RETURNS_AT_ONCE);
-    tell_leased(c);
 }
 
 static uint64_t bytes_of_rows(const hr_place *place, int64_t rows)

@@ -29,6 +29,7 @@ struct hr_channel {
     hr_mutex lock;
     hr_cond quiet; // no callback runs
     hr_store *store;
+    struct hr_share *share;   // constant once a consumer comes; a reference. NULL: none
     hr_schema *schema;        // constant
     uint32_t slots, leases;   // constant
     uint64_t lease_bytes_max; // constant
@@ -71,6 +72,7 @@ HR_USE_RESULT hr_status hr__object_pin_place(hr_store *store, hr_object_id id, h
 // Unpins and drops one reference of each.
 void hr__objects_return(hr_store *store, const hr_object_id *ids, size_t count);
 // Adds to what stands in the statistics (differences may be negative).
-void hr__store_count_leased(hr_store *store, uint64_t leased_more, uint64_t copied_more);
+void hr__store_count_leased(hr_store *store, struct hr_share *share, uint64_t leased_more,
+                            uint64_t copied_more);
 
 #endif

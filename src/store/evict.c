@@ -110,18 +110,23 @@ static bool anything_dirty_can_leave(hr_store *store)
     return false;
 }
 
+hr_status hr__evict_never(const hr_store *store, uint64_t bytes, hr_error *err)
+{
+    return HR_FAIL(err, HR_LIMIT,
+                   "store: %llu bytes of kept data and %llu more do not fit in the %llu bytes "
+                   "that shared memory may take, and nothing may spill: name a spill folder, "
+                   "raise the memory budget, or stream instead of keeping",
+                   (unsigned long long)store->kept_bytes, (unsigned long long)bytes,
+                   (unsigned long long)store->bytes_max);
+}
+
 hr_status hr__evict_start(hr_store *store, uint64_t bytes, hr_error *err)
 {
     hr_spill *spill = store->spill;
     if (!spill) {
         if (store->kept_bytes + bytes <= store->bytes_max)
             return HR_AGAIN;
-        return HR_FAIL(err, HR_LIMIT,
-                       "store: %llu bytes of kept data and %llu more do not fit in the %llu bytes "
-                       "that shared memory may take, and nothing may spill: name a spill folder, "
-                       "raise the memory budget, or stream instead of keeping",
-                       (unsigned long long)store->kept_bytes, (unsigned long long)bytes,
-                       (unsigned long long)store->bytes_max);
+        return hr__evict_never(store, bytes, err);
     }
     if (spill->failed && anything_dirty_can_leave(store))
         return hr__error_copy(err, &spill->error);

@@ -10,6 +10,8 @@
 bool hr__evict_now(hr_store *store, uint64_t bytes);
 // Starts writing out until `bytes` fit. AGAIN: under way, or nothing can leave now. Else: why it will never fit.
 HR_USE_RESULT hr_status hr__evict_start(hr_store *store, uint64_t bytes, hr_error *err);
+// LIMIT: kept data and `bytes` more do not fit where nothing may spill.
+hr_status hr__evict_never(const hr_store *store, uint64_t bytes, hr_error *err);
 // Memory was taken or given back: wakes the spill threads when that gives them work.
 void hr__evict_watch(hr_store *store);
 // An object that a series keeps was unpinned: it may leave. Room came: somebody may come back.
@@ -23,6 +25,8 @@ HR_USE_RESULT hr_status hr__restore_want(hr_store *store, hr_entry *entry, hr_er
 void hr__spill_forget(hr_store *store, hr_entry *entry);
 
 // object.c, for them
+// Counts to no share any more; for_good: it stays in memory nevertheless.
+void hr__entry_leave_share(hr_entry *entry, bool for_good);
 void hr__entry_drop_memory(hr_store *store, hr_entry *entry);
 void hr__entry_set_memory(hr_store *store, hr_entry *entry, hr_extent *extent);
 HR_USE_RESULT hr_status hr__room_take(hr_store *store, uint64_t bytes, bool urgent, hr_extent **out,

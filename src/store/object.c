@@ -8,6 +8,7 @@
 // References and pins are plain counters under the store's lock: a creation with its release costs some hundred
 // nanoseconds, which a block of a megabyte does not notice.
 #include "store/channel.h"
+#include "store/share.h"
 #include "store/spill.h"
 
 #include "base/log.h"
@@ -59,6 +60,8 @@ void hr__entry_drop_memory(hr_store *store, hr_entry *entry)
     if (!entry->extent)
         return;
     store->used_bytes -= entry->extent->charged_bytes;
+    if (entry->share)
+        entry->share->used -= entry->extent->charged_bytes;
     if (entry->series_count)
         store->kept_bytes -= entry->extent->charged_bytes;
     if (entry->disk_bytes)
@@ -71,10 +74,25 @@ void hr__entry_set_memory(hr_store *store, hr_entry *entry, hr_extent *extent)
 {
     entry->extent = extent;
     store->used_bytes += extent->charged_bytes;
+    if (entry->share)
+        entry->share->used += extent->charged_bytes;
     if (entry->disk_bytes)
         store->spill->clean_bytes += extent->charged_bytes;
     if (entry->series_count)
         store->kept_bytes += extent->charged_bytes;
+}
+
+void hr__entry_leave_share(hr_entry *entry, bool for_good)
+{
+    hr_share *share = entry->share;
+    if (!share)
+        return;
+    uint64_t bytes = entry->extent ? entry->extent->charged_bytes : 0;
+    share->used -= bytes;
+    if (for_good) // it took that much of what was promised
+        share->promised -= HR_MIN(share->promised, bytes);
+    hr__share_drop(share);
+    entry->share = NULL;
 }
 
 void hr__entry_free_if_done(hr_store *store, hr_entry *entry)
@@ -82,6 +100,7 @@ void hr__entry_free_if_done(hr_store *store, hr_entry *entry)
     if (entry->refs || entry->io != HR_IO_NONE)
         return;
     HR_ASSERT(entry->pins == 0);
+    hr__entry_leave_share(entry, false);
     hr__entry_drop_memory(store, entry);
     hr__spill_forget(store, entry);
     give_entry(store, entry);
@@ -97,17 +116,33 @@ hr_status hr__room_take(hr_store *store, uint64_t bytes, bool urgent, hr_extent 
     return hr__extent_take(store, bytes, out, err);
 }
 
-bool hr__store_lacks_ledger(hr_store *store, size_t bytes, bool urgent)
+bool hr__store_lacks_ledger(hr_store *store, const hr_share *share, size_t bytes)
 {
+    uint64_t need = hr__page_up(bytes);
     hr__mutex_lock(&store->lock);
-    uint64_t held = urgent ? 0 : store->reserve_bytes;
-    bool room = store->used_bytes + hr__page_up(bytes) + held <= store->bytes_max;
+    bool room = store->used_bytes + need <= store->bytes_max &&
+                (!share || hr__share_allows(store, share, need, true));
     hr__mutex_unlock(&store->lock);
     return room;
 }
 
-static hr_status create_locked(hr_store *store, size_t bytes, bool urgent, hr_object *out,
-                               hr_error *err)
+// Room in the share, then in the arena: there what is kept may have to leave first.
+static hr_status take_room(hr_store *store, hr_share *share, uint64_t need, bool urgent,
+                           hr_extent **out, hr_error *err)
+{
+    if (share) {
+        HR_TRY(hr__share_check(store, share, need, err));
+        if (!hr__share_allows(store, share, need, urgent))
+            return HR_AGAIN;
+    }
+    hr_status status = hr__room_take(store, need, urgent, out, err);
+    if (status == HR_AGAIN && hr__evict_now(store, need))
+        status = hr__room_take(store, need, urgent, out, err);
+    return status == HR_AGAIN ? hr__evict_start(store, need, err) : status;
+}
+
+static hr_status create_locked(hr_store *store, hr_share *share, size_t bytes, bool urgent,
+                               hr_object *out, hr_error *err)
 {
     uint64_t need = hr__page_up(HR_MAX(bytes, (size_t)1));
     if (need > store->bytes_max || need > store->ledger->limit_bytes || need < bytes)
@@ -119,11 +154,7 @@ static hr_status create_locked(hr_store *store, size_t bytes, bool urgent, hr_ob
     hr_entry *entry = NULL;
     HR_TRY(take_entry(store, &entry, err));
     hr_extent *extent = NULL;
-    hr_status status = hr__room_take(store, need, urgent, &extent, err);
-    if (status == HR_AGAIN && hr__evict_now(store, need))
-        status = hr__room_take(store, need, urgent, &extent, err);
-    if (status == HR_AGAIN)
-        status = hr__evict_start(store, need, err);
+    hr_status status = take_room(store, share, need, urgent, &extent, err);
     if (status) {
         give_entry(store, entry);
         return status;
@@ -131,6 +162,9 @@ static hr_status create_locked(hr_store *store, size_t bytes, bool urgent, hr_ob
     entry->state = HR_ENTRY_CREATED;
     entry->refs = 1;
     entry->bytes = bytes;
+    entry->share = share;
+    if (share)
+        share->refs++;
     hr__entry_set_memory(store, entry, extent);
     store->object_count++;
     *out = (hr_object){entry_id(entry), extent->memory, bytes};
@@ -140,13 +174,19 @@ static hr_status create_locked(hr_store *store, size_t bytes, bool urgent, hr_ob
 hr_status hr__store_create(hr_store *store, size_t bytes, bool urgent, hr_object *out,
                            hr_error *err)
 {
+    return hr__store_create_in(store, NULL, bytes, urgent, out, err);
+}
+
+hr_status hr__store_create_in(hr_store *store, hr_share *share, size_t bytes, bool urgent,
+                              hr_object *out, hr_error *err)
+{
     if (hr__store_forked(store))
         return HR_FAIL(err, HR_INVALID,
                        "store: used in a forked child of the process that opened it");
     hr__mutex_lock(&store->lock);
     if (store->waiting)
         store->waiting--;
-    hr_status status = create_locked(store, bytes, urgent, out, err);
+    hr_status status = create_locked(store, share, bytes, urgent, out, err);
     if (status == HR_AGAIN)
         store->waiting++, store->refused = true;
     hr__evict_watch(store);

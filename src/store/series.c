@@ -55,6 +55,7 @@ hr_status hr__series_add(hr_series *series, hr_object_id id, hr_error *err)
     HR_ASSERT(entry->state == HR_ENTRY_SEALED);
     hr_status status = HR_VEC_PUSH(&series->entries, entry, err);
     if (status == HR_OK) {
+        hr__entry_leave_share(entry, !store->spill);
         shrink(store, entry);
         keep(store, entry);
         hr__evict_changed(store);

@@ -89,8 +89,12 @@ static void begin_job(hr_store *store, spill_job *job)
 
 static uint8_t *take_fuse(hr_store *store, uint8_t **fuse)
 {
-    if (!*fuse && hr__alloc_aligned(HR_FUSE_BYTES, HR_EXTENT_BYTES_MIN, fuse, NULL) == HR_OK)
-        hr__ledger_force_charge(store->ledger, HR_LEDGER_HEAP, HR_FUSE_BYTES);
+    // Where the budget is small the writes are.
+    if (*fuse || store->ledger->limit_bytes / 16 < HR_FUSE_BYTES ||
+        !hr__ledger_try_charge(store->ledger, HR_LEDGER_HEAP, HR_FUSE_BYTES))
+        return *fuse;
+    if (hr__alloc_aligned(HR_FUSE_BYTES, HR_EXTENT_BYTES_MIN, fuse, NULL) != HR_OK)
+        hr__ledger_uncharge(store->ledger, HR_LEDGER_HEAP, HR_FUSE_BYTES);
     return *fuse;
 }
 

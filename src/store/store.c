@@ -4,6 +4,7 @@
 // Closing takes the owner's reference. Blocks and ports that outlive it (a batch that somebody still holds) keep
 // the memory mapped: it goes with the last of them, so that no view ever dangles.
 #include "store/channel.h"
+#include "store/share.h"
 #include "store/spill.h"
 
 bool hr__store_forked(const hr_store *store)
@@ -116,11 +117,14 @@ void hr__store_count_consumed(hr_store *store, uint64_t bytes)
     hr__mutex_unlock(&store->lock);
 }
 
-void hr__store_count_leased(hr_store *store, uint64_t leased_more, uint64_t copied_more)
+void hr__store_count_leased(hr_store *store, hr_share *share, uint64_t leased_more,
+                            uint64_t copied_more)
 {
     hr__mutex_lock(&store->lock);
     store->leased_bytes += leased_more; // modulo 2^64: "more" may be less
     store->copied_bytes += copied_more;
+    if (share)
+        share->leased_bytes += leased_more;
     hr__mutex_unlock(&store->lock);
 }
 

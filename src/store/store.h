@@ -53,10 +53,34 @@ typedef struct hr_object {
 // will come). HR_LIMIT: can never fit; words the size it needs and the budget. `urgent` may use the reserve.
 HR_USE_RESULT hr_status hr__store_create(hr_store *store, size_t bytes, bool urgent, hr_object *out,
                                          hr_error *err);
-// Whether an object of so many bytes that was refused found room in the arena, and none in the ledger.
-bool hr__store_lacks_ledger(hr_store *store, size_t bytes, bool urgent);
-void hr__store_set_reserve(hr_store *store,
-                           uint64_t bytes); // room that only urgent creations may use
+void hr__store_set_reserve(
+    hr_store *store,
+    uint64_t bytes); // room that only urgent creations may use; of those without a share
+
+// --- shares: what open work is promised of the arena (share.c) ---
+typedef struct hr_share hr_share;
+typedef struct hr_share_want {
+    uint64_t
+        least; // without so much it cannot go on: the oldest piece, the next batch and what it is made of
+    uint64_t good;  // with so much it works on several pieces at once
+    uint64_t fast;  // more makes it hardly faster
+    uint64_t piece; // a typical one: consumers may keep a few; 0: there are none
+} hr_share_want;
+// LIMIT: the promises of what is open leave less than `least`; words the size that all need.
+HR_USE_RESULT hr_status hr__share_open(hr_store *store, const hr_share_want *want, hr_share **out,
+                                       hr_error *err);
+void hr__share_close(hr_share **share); // objects may outlive it
+uint64_t hr__share_promised(hr_share *share);
+uint64_t hr__share_lease_bytes(const hr_share *share); // that its consumers may keep, all together
+uint64_t
+hr__share_most(hr_share *share); // that it can have at most, beside what others are promised
+void hr__share_raise(hr_share *share, uint64_t least); // more than was thought, as far as there is
+// As hr__store_create, of a share (NULL: of none).
+HR_USE_RESULT hr_status hr__store_create_in(hr_store *store, hr_share *share, size_t bytes,
+                                            bool urgent, hr_object *out, hr_error *err);
+// Whether an urgent object of so many bytes that was refused found room in the arena, and none in the ledger.
+bool hr__store_lacks_ledger(hr_store *store, const hr_share *share, size_t bytes);
+
 void hr__store_seal(hr_store *store, hr_object_id id, size_t span_bytes);
 void hr__store_ref(hr_store *store, hr_object_id id);
 void hr__store_unref(hr_store *store,
@@ -130,6 +154,8 @@ typedef struct hr_descriptor {
 typedef struct hr_channel hr_channel; // one consumer; pushes are serialised by the caller
 HR_USE_RESULT hr_status hr__channel_open(hr_store *store, const hr_schema *schema, uint32_t slots,
                                          uint64_t lease_bytes_max, hr_channel **out, hr_error *err);
+// What its consumer keeps is counted to a share. Before its consumer comes.
+void hr__channel_set_share(hr_channel *stream, hr_share *share);
 void hr__channel_close(
     hr_channel *
         *stream); // the consumer sees HR_CANCELLED if the stream was not finished; its leases stay

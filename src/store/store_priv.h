@@ -100,6 +100,7 @@ typedef struct hr_entry {
     hr_extent *extent;                // NULL: on disk alone
     uint64_t disk_offset, disk_bytes; // disk_bytes 0: no copy
     uint64_t next_use;                // evict.c: distance, only valid within one plan
+    struct hr_share *share;           // that it counts to; NULL: none. A reference
     struct hr_entry *next;            // free list
 } hr_entry;
 #define HR_ENTRY_CHUNK 256
@@ -127,6 +128,7 @@ struct hr_store {
     HR_VEC(hr_entry *) chunks;
     hr_entry *free_entries;
     hr_series *series; // list of open ones
+    hr_share *shares;  // list of open ones, and of those that objects still count to
     hr_spill *spill;   // NULL: nothing may spill
 };
 

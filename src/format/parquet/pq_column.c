@@ -9,8 +9,8 @@
 // are prepared in order from the first; what a pass does not need of them stays, up to KEEP_BYTES_MAX, for the pass
 // that does.
 //
-// What no pass has pinned is kept to save work alone: unread windows, prepared pages, the dictionary. It goes when memory
-// is short (hr__pq_column_spare) and is read again by whoever needs it.
+// What no pass has pinned is kept to save work alone: unread windows, prepared pages, the dictionary. It goes when
+// memory is short (hr__pq_column_spare) and is read again by whoever needs it.
 #include "format/parquet/pq_page.h"
 #include <inttypes.h>
 

@@ -111,8 +111,9 @@ typedef struct pq_column {
     int64_t levels_seen;
     pq_window *window;
     size_t window_bytes;
-    pq_dictionary dictionary; // set before the first data page is published; may go while nobody uses the column
-    pq_page dictionary_page;  // where it is read from again
+    pq_dictionary
+        dictionary; // set before the first data page is published; may go while nobody uses the column
+    pq_page dictionary_page; // where it is read from again
     int32_t dictionary_entries, dictionary_encoding;
     bool dictionary_gone; // guards: mutex
 } pq_column;
@@ -147,7 +148,7 @@ HR_USE_RESULT hr_status hr__pq_page_walk(pq_column *column, pq_page **out, hr_er
 // UNREAD to prepared; on failure nothing is held. The caller owns the page's BUSY state.
 HR_USE_RESULT hr_status hr__pq_page_prepare(pq_column *column, pq_page *page, hr_error *err);
 void hr__pq_page_drop(pq_column *column, pq_page *page); // gives its memory back; under the mutex
-void hr__pq_dictionary_drop(pq_column *column); // nobody uses the column
+void hr__pq_dictionary_drop(pq_column *column);          // nobody uses the column
 // Reads the column's dictionary again. Only the walking thread calls it, without the lock.
 HR_USE_RESULT hr_status hr__pq_dictionary_reload(pq_column *column, hr_error *err);
 void hr__pq_window_unref(pq_column *column, pq_window **window); // under the mutex
