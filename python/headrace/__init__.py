@@ -25,7 +25,7 @@ __all__ = [
 
 
 def __getattr__(name):
-    if name in ('preprocessors', 'train'):
+    if name in ('preprocessors', 'train', 'tune'):
         import importlib
         return importlib.import_module('.' + name, __name__)
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -10,12 +10,14 @@ _current = None
 _pid = None
 
 
-def init(*, memory_bytes=0, threads=0, io_threads=0, spill_dir=None):
-    """Opens the runtime that everything after uses. Zero means the default: 30 % of the free memory, all processors."""
+def init(*, memory_bytes=0, threads=0, io_threads=0, spill_dir=None, num_cpus=0, num_gpus=0):
+    """Opens the runtime that everything after uses. Zero means the default: 30 % of the free memory, all processors. num_cpus and
+    num_gpus: the slots that trainers share; ingest takes none."""
     global _current, _pid
     if _current is not None and _current.is_open and _pid == os.getpid():
         raise _core.InvalidError('a runtime is open already: call headrace.shutdown() first')
-    _current = _core.Runtime(memory_bytes=memory_bytes, threads=threads, io_threads=io_threads, spill_dir=spill_dir)
+    _current = _core.Runtime(memory_bytes=memory_bytes, threads=threads, io_threads=io_threads, spill_dir=spill_dir,
+                             cpus=num_cpus, gpus=num_gpus)
     _pid = os.getpid()
     return _current
 

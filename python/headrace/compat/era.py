@@ -30,13 +30,13 @@ def version():
 
 # --- ray ---
 
-def init(*args, num_cpus=None, object_store_memory=None, ignore_reinit_error=False, **ignored):
-    """num_cpus reserved CPUs for tasks: ingest needs none here. object_store_memory is the memory budget."""
+def init(*args, num_cpus=None, num_gpus=None, object_store_memory=None, ignore_reinit_error=False, **ignored):
+    """num_cpus: slots that trials share; ingest needs none of them. object_store_memory is the memory budget."""
     if is_initialized():
         if ignore_reinit_error:
             return
         raise RuntimeError('ray.init was called twice: call ray.shutdown between, or pass ignore_reinit_error=True')
-    hr.init(memory_bytes=int(object_store_memory or 0))
+    hr.init(memory_bytes=int(object_store_memory or 0), num_cpus=int(num_cpus or 0), num_gpus=int(num_gpus or 0))
 
 
 def shutdown():

@@ -3,7 +3,6 @@
 
 import time
 
-from .run import Run
 from .session import get_dataset_shard, print_line, report, world_rank
 from .trainer import Trainer
 
@@ -84,17 +83,20 @@ class DummyTrainer(Trainer):
             print('Preprocessor', self.preprocessor)
             print(f'Preprocessor transform stats:\n\n{self.preprocessor.transform_stats()}', flush=True)
 
-    def fit(self):
-        if 'train' not in self.datasets:
-            raise ValueError('DummyTrainer reads the dataset "train": give it one')
-        self.preprocess_datasets()
-        loop_config = {
+    def training_loop(self):
+        return _check_loop, {
             'batch_size': self.batch_size, 'prefetch_blocks': self.prefetch_blocks, 'epochs': self.num_epochs,
             'seconds': self.runtime_seconds, 'keys': self._keys, 'index_bytes': self._index_bytes,
             'touch': self.touch}
-        result = self._fitted(Run(self, _check_loop, loop_config))
-        print(_attribution(result), flush=True)
-        return result
+
+    def begin(self, **options):
+        if 'train' not in self.datasets:
+            raise ValueError('DummyTrainer reads the dataset "train": give it one')
+        return super().begin(**options)
+
+    def _ended(self, result):
+        for line in _attribution(result).splitlines():
+            self._on_line(-1, line)
 
 
 def _mib_s(metrics):

@@ -28,7 +28,8 @@ class Run:
 
     def _told(self):
         """What workers know besides the loop. A checkpoint that stands in no run has no place in the data to resume at."""
-        told = {'orders': {name: c.order() for name, c in self.trainer.dataset_configs().items()}}
+        told = {'orders': {name: c.order() for name, c in self.trainer.dataset_configs().items()},
+                'counted': self.trainer._counts_reports}
         self._resume_from, checkpoint = None, self.trainer.resume_from_checkpoint
         if checkpoint is not None:
             if checkpoint.path is None:
@@ -114,7 +115,7 @@ class Run:
 
     def _say(self, text):
         if self.run_config.verbose:
-            print(f'headrace: {text}', flush=True)
+            self.trainer._on_line(-1, f'headrace: {text}')
 
     def _tell(self, what, *args):
         for callback in self.run_config.callbacks:

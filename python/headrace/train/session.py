@@ -28,7 +28,7 @@ class DatasetShard(Feeds):
         self._session, self._name = session, name
         self._passes = Passes(lambda **options: session.feed(name, **options))
         self._order = _setup.get('orders', {}).get(name, {})
-        self._restored = _restored_epoch(session, name)
+        self._restored = _restored('positions').get(name, {}).get('epoch', 0)
 
     def _options(self, batch_size, order):
         order = {**self._order, **order}
@@ -58,13 +58,13 @@ class DatasetShard(Feeds):
         return self._passes.last.stats()
 
 
-def _restored_epoch(session, name):
-    """In which epoch a checkpoint of this run leaves a dataset."""
-    folder = getattr(session, 'checkpoint', None)
+def _restored(what):
+    """What the checkpoint that this run goes on from says of 'positions' or 'metrics'."""
+    folder = getattr(_in_worker(), 'checkpoint', None)
     if folder is None:
-        return 0
+        return {}
     with open(os.path.join(folder, 'headrace.json'), 'rb') as f:
-        return json.load(f).get('positions', {}).get(name, {}).get('epoch', 0)
+        return json.load(f).get(what) or {}
 
 
 def call_loop(loop, config):
@@ -109,7 +109,7 @@ def report(metrics=None, /, *, checkpoint=None, **more):
     """Metrics for the script, and a checkpoint. Metrics alone never block: when the script lags, older ones are replaced. A
     checkpoint is in the run's folder when this returns; of the ranks that report one with the same metrics the lowest one's
     is kept."""
-    session, text = _in_worker(), json.dumps({**(metrics or {}), **more}, default=_plain)
+    session, text = _in_worker(), json.dumps({**_count(), **(metrics or {}), **more}, default=_plain)
     if checkpoint is None:
         session.report(text)
         return
@@ -120,6 +120,16 @@ def report(metrics=None, /, *, checkpoint=None, **more):
         session.report_checkpoint(text, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _count():
+    """In a trial reports are counted here, since those of a fast loop are replaced on their way."""
+    if not _setup.get('counted'):
+        return {}
+    if 'reports' not in _setup:
+        _setup['reports'] = _restored('metrics').get('training_iteration', 0)
+    _setup['reports'] += 1
+    return {'training_iteration': _setup['reports']}
 
 
 def get_checkpoint():

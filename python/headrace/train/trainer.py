@@ -20,6 +20,12 @@ class DataParallelTrainer:
     _ends_together = True  # a worker that dies ends the run: the others would wait for it
     _has_folder = True
     _makes_checkpoints = False  # itself, at epochs
+    _counts_reports = False  # workers put training_iteration into their reports: of trials
+
+    def __new__(cls, *args, **kwargs):
+        self = super().__new__(cls)
+        self._given = (args, kwargs)  # to construct it again with other values: a trial of a Tuner
+        return self
 
     def __init__(self, train_loop_per_worker, *, train_loop_config=None, scaling_config=None, run_config=None, datasets=None,
                  dataset_config=None, preprocessor=None, resume_from_checkpoint=None, worker_idle_s=0.0):
@@ -83,7 +89,11 @@ class DataParallelTrainer:
         result = run.finish()
         if result.error is not None:
             raise result.error
+        self._ended(result)
         return result
+
+    def _ended(self, result):
+        """It came to its end without an error."""
 
     def _on_line(self, rank, line):
         print(line, flush=True)
