@@ -57,7 +57,8 @@ typedef struct cli_command {
                char **argv); // after its name; returns the exit code
 } cli_command;
 
-extern const cli_command cli_check, cli_inspect, cli_cat, cli_memory, cli_version, cli_worker;
+extern const cli_command cli_check, cli_inspect, cli_cat, cli_diff, cli_memory, cli_version,
+    cli_worker;
 const cli_command *const *cli_commands(void); // NULL-ended
 
 // Parses argv after the command's name into `to`; operands are moved to the front of argv. Returns how many, or -1
@@ -68,7 +69,7 @@ void cli_help(const cli_command *command);
 const char *cli_nearest(const char *word, const char *const *words);
 
 // --- ends (exit_codes.c) ---
-enum { CLI_OK = 0, CLI_USAGE = 2, CLI_WORKER_LOST = 13 };
+enum { CLI_OK = 0, CLI_USAGE = 2, CLI_WORKER_LOST = 13, CLI_DIFFERS = 14 };
 int cli_exit_code(hr_status status);
 // "headrace: message", what to try, and the exit code.
 int cli_fail(hr_status status, const hr_error *err);

@@ -12,7 +12,7 @@ typedef struct check_flags {
     cli_steps steps;
     int64_t batch_rows, epochs, workers, prefetch, memory, threads, seed, window_rows;
     double seconds, idle_s;
-    const char *spill, *shuffle;
+    const char *spill, *shuffle, *digest;
     bool whole_blocks, bulk, touch, json, checksums;
 } check_flags;
 
@@ -44,6 +44,8 @@ static const cli_flag flags[] = {
     {"--touch", NULL, CLI_BOOL, FLAG(touch), "read and checksum every byte of every batch"},
     {"--verify", NULL, CLI_BOOL, FLAG(checksums), "check page checksums where files have them"},
     {"--worker-idle", "S", CLI_SECONDS, FLAG(idle_s), "end a worker that is idle for so long"},
+    {"--digest", "DIR", CLI_TEXT, FLAG(digest),
+     "log what each worker was given, for `headrace diff`"},
     {"--json", NULL, CLI_BOOL, FLAG(json), "one JSON object instead of text"},
     {NULL},
 };
@@ -204,6 +206,7 @@ static hr_check_options make_options(const check_flags *given, hr_shuffle shuffl
     options.start_s = start_s;
     options.on_tick = cli_progress_tick;
     options.context = progress;
+    options.digest = given->digest;
     return options;
 }
 

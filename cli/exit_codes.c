@@ -32,6 +32,7 @@ static const cli_code codes[] = {
     {11, HR_TIMEOUT, "waited as long as it was told to", NULL},
     {12, HR_USER, "a function of the user failed", NULL},
     {13, HR_END, "finished, but a worker died or was ended: the report says which", NULL},
+    {14, HR_END, "`headrace diff`: the two runs were given other rows", NULL},
     {130, HR_CANCELLED, "interrupted (128 + the signal's number)", NULL},
 };
 

@@ -33,10 +33,12 @@ typedef struct hr_feed_stats {
 typedef struct hr_feed_options {
     size_t size;
     double timeout_s; /**< of one next: HR_TIMEOUT when nothing came. Default: none */
+    const char *
+        digest; /**< a folder: rank-R.digest in it gets a line a batch; reads every batch whole. Default: none */
 } hr_feed_options;
 #define HR_FEED_OPTIONS_INIT                                                                       \
     {                                                                                              \
-        sizeof(hr_feed_options), 0                                                                 \
+        sizeof(hr_feed_options), 0, NULL                                                           \
     }
 
 /** The one end of a stream of one rank. Takes the stream, also on failure. */
@@ -67,6 +69,12 @@ HR_API const hr_schema *hr_feed_schema(const hr_feed *feed);
 HR_API const char *hr_position_print(const hr_position *position, char *buffer);
 /** Reads it back. INVALID: not a position; the message says what was found. */
 HR_API HR_USE_RESULT hr_status hr_position_parse(const char *text, hr_position *out, hr_error *err);
+
+/** Compares what two runs were given, by their digests: files, or folders with those of all ranks. *same_out: the same
+ *  rows in the same steps, whatever the number of ranks. *text_out says so, or names the first step that differs; freed
+ *  with hr_text_free. CORRUPT: no digest, or one that contradicts itself. */
+HR_API HR_USE_RESULT hr_status hr_digest_diff(const char *a, const char *b, bool *same_out,
+                                              char **text_out, hr_error *err);
 
 /* --- batches --- */
 

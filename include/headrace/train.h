@@ -244,11 +244,12 @@ typedef struct hr_check_options {
     hr_status (*on_tick)(void *context, int64_t rows, int64_t rows_expected,
                          hr_error *err); /**< progress */
     void *context;
+    const char *digest; /**< as hr_feed_options: what each worker was given, for hr_digest_diff */
 } hr_check_options;
 #define HR_CHECK_OPTIONS_INIT                                                                      \
     {                                                                                              \
         sizeof(hr_check_options), 0, 0, 0, 0.0, 0, false, false, HR_SHUFFLE_NONE, 0, 0, 0.0, NULL, \
-            0.0, NULL, NULL                                                                        \
+            0.0, NULL, NULL, NULL                                                                  \
     }
 
 typedef struct hr_check_report hr_check_report;

@@ -10,11 +10,14 @@
 #include "base/log.h"
 #include "base/option.h"
 #include "base/os.h"
+#include "feed/run_log.h"
 #include <string.h>
 
 static const hr_option_row feed_rows[] = {
     {"timeout_s", HR_OPTION_SECONDS, offsetof(hr_feed_options, timeout_s), 0, 0, 1e9, NULL,
      "seconds that one next waits at most; 0: as long as it takes"},
+    {"digest", HR_OPTION_TEXT, offsetof(hr_feed_options, digest), 0, 0, 0, NULL,
+     "folder for a log of what was delivered"},
 };
 static const hr_option_table feed_table = {"feed", sizeof(hr_feed_options), feed_rows,
                                            HR_COUNTOF(feed_rows)};
@@ -29,6 +32,7 @@ struct hr_feed {
     uint64_t pending_wait_ns;
     hr_position position;
     hr_delay delay;
+    hr_digest *digest; // NULL: none asked for
 };
 
 hr_status hr__feed_open_port(hr_port *port, const hr_feed_origin *origin,
@@ -39,6 +43,9 @@ hr_status hr__feed_open_port(hr_port *port, const hr_feed_origin *origin,
     hr_feed_options resolved;
     HR_GO(hr__options_resolve(&feed_table, options, &resolved, err));
     HR_GO(hr__alloc_zero(1, sizeof *feed, &feed, err));
+    if (resolved.digest)
+        HR_GO(hr__digest_open(resolved.digest, origin->rank, origin->plan_hash, origin->seed,
+                              &feed->digest, err));
     hr_port *taken = port;
     port = NULL;
     HR_GO(hr__end_open(taken, origin, &feed->end, err));
@@ -50,6 +57,8 @@ hr_status hr__feed_open_port(hr_port *port, const hr_feed_origin *origin,
     *out = feed;
     return HR_OK;
 out:
+    if (feed)
+        hr__digest_close(&feed->digest);
     hr__free(feed);
     hr__port_close(&port);
     return status;
@@ -67,6 +76,7 @@ void hr_feed_close(hr_feed **feed_inout)
         hr__port_release(feed->end->port, &feed->pending);
     if (feed->end->origin.closed)
         feed->end->origin.closed(feed->end->origin.arg);
+    hr__digest_close(&feed->digest);
     hr__end_unref(&feed->end);
     hr__delay_finish(&feed->delay);
     hr__free(feed);
@@ -150,16 +160,21 @@ hr_status hr_feed_next(hr_feed *feed, hr_batch **out, hr_error *err)
     hr_status status = pull(feed, &lease, err);
     if (status == HR_OK && lease.descriptor.kind == HR_DESCRIPTOR_EPOCH_END) {
         end_epoch(feed, &lease.descriptor);
-        status = HR_END;
+        status = feed->digest ? hr__digest_flush(feed->digest, err) : HR_OK;
+        status = status == HR_OK ? HR_END : status;
     } else if (status == HR_OK) {
         hr_descriptor descriptor = lease.descriptor;
         status = hr__batch_open(feed->end, &lease, &batch, &copied, err);
         if (status == HR_OK)
             deliver(feed, &descriptor, batch, copied);
+        if (status == HR_OK && feed->digest)
+            status = hr__digest_add(feed->digest, batch, err);
     }
     hr__delay_leave(&feed->delay, entered, before, status == HR_OK);
     if (status == HR_OK)
         *out = batch;
+    else
+        hr_batch_unref(&batch);
     return status;
 }
 

@@ -19,6 +19,7 @@ typedef struct hr_feed_origin {
     // Called once when the port was closed: the feed and its last batch are gone. May be NULL; any thread.
     void (*released)(void *arg);
     void *arg;
+    int64_t rank;
 } hr_feed_origin;
 
 // Takes the port, also on failure (then neither callback is called).

@@ -19,6 +19,7 @@ typedef struct hr_check_job {
     uint64_t seed;
     double seconds;
     uint32_t shuffle, touch;
+    char digest[1024]; // empty: none
 } hr_check_job;
 
 // What it sends with its end.

@@ -45,7 +45,9 @@ static hr_status open_feed(hr_check_loop *loop, hr_error *err)
     options.shuffle = (hr_shuffle)job->shuffle;
     options.seed = job->seed;
     options.window_rows = job->window_rows;
-    return hr_session_feed(loop->session, HR_CHECK_DATASET, &options, NULL, &loop->feed, err);
+    hr_feed_options feed = HR_FEED_OPTIONS_INIT;
+    feed.digest = job->digest[0] ? job->digest : NULL;
+    return hr_session_feed(loop->session, HR_CHECK_DATASET, &options, &feed, &loop->feed, err);
 }
 
 // For the progress line; a trainer that lags sees the latest.

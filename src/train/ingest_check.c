@@ -5,6 +5,7 @@
 #include "base/option.h"
 #include "base/os.h"
 #include "plan/plan.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -133,7 +134,10 @@ static hr_status run_workers(hr_check_run_state *run, hr_trainer_result **out, h
 {
     char self[4096];
     hr_check_job job = make_job(&run->options);
-    const char *program = run->options.worker_program;
+    const char *program = run->options.worker_program, *digest = run->options.digest;
+    if (digest && snprintf(job.digest, sizeof job.digest, "%s", digest) >= (int)sizeof job.digest)
+        return HR_FAIL(err, HR_INVALID, "digest: a path of at most %zu bytes",
+                       sizeof job.digest - 1);
     if (!program) {
         HR_TRY(hr__self_path(self, sizeof self, err));
         program = self;

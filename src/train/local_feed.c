@@ -38,7 +38,8 @@ static hr_status open_end(hr_stream *stream, int64_t rank, hr_stream *owned,
                              .plan_hash = hr__stream_plan_hash(stream),
                              .closed = end_closed,
                              .released = end_released,
-                             .arg = end};
+                             .arg = end,
+                             .rank = rank};
     status = hr__feed_open_port(port, &origin, options, out, err);
     if (status == HR_OK)
         return HR_OK;

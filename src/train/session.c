@@ -230,7 +230,8 @@ hr_status hr_session_feed(hr_session *session, const char *dataset,
     hr_feed_origin origin = {.seed = offer.seed,
                              .plan_hash = offer.plan_hash,
                              .closed = hr__session_feed_closed,
-                             .arg = note};
+                             .arg = note,
+                             .rank = session->rank};
     status = hr__feed_open_port(port, &origin, feed_options, &note->feed, err);
     if (status == HR_OK)
         *out = note->feed;
