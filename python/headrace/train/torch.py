@@ -49,10 +49,8 @@ class _Loop:
             torch.cuda.set_device(get_device())
         group.init_process_group(self.config.backend or ('nccl' if gpu else 'gloo'), init_method='env://',
                                  timeout=datetime.timedelta(seconds=self.config.timeout_s))
-        try:
-            return call_loop(self.loop, config)
-        finally:
-            group.destroy_process_group()
+        call_loop(self.loop, config)
+        group.destroy_process_group()  # after a failure it goes with the process, when the failure is told: others notice
 
 
 def get_device():
