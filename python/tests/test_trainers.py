@@ -133,7 +133,7 @@ def test_a_run_stops_where_it_was_told_to(run_config, stop):
             train.report(i=i)
             time.sleep(0.01)
     result = DataParallelTrainer(loop, run_config=run_config(stop=stop)).fit()
-    assert 3 <= result.metrics['i'] < 99999 and result.error is None
+    assert 0 < result.metrics['i'] < 99999 and result.error is None
 
 
 def test_a_loop_that_never_reports(run_config):
@@ -318,3 +318,82 @@ def test_a_tensorflow_trainer_has_a_strategy_of_all_workers(line, run_config):
                                      run_config=run_config()).fit()
     assert result.metrics['rows'] == 2048 and result.metrics['replicas'] == 2
     np.testing.assert_allclose(result.metrics['weights'], [1, 2, 3], atol=0.5)
+
+
+def digits():
+    sk = pytest.importorskip('sklearn.datasets')
+    x, y = sk.load_digits(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(y))
+    x, y = x[order] / 16.0, y[order]
+    tables = [hr.from_numpy({**{f'p{i}': np.ascontiguousarray(a[:, i]) for i in range(64)}, 'digit': b}, blocks=5)
+              for a, b in ((x[:1500], y[:1500]), (x[1500:], y[1500:]))]
+    return (x, y), tables
+
+
+def test_sklearn_learns_batch_by_batch(run_config):
+    linear = pytest.importorskip('sklearn.linear_model')
+    (x, y), (table, valid) = digits()
+    result = train.SklearnTrainer(linear.SGDClassifier(random_state=0), label_column='digit', num_epochs=4, batch_size=100, seed=1,
+                                  datasets={'train': table, 'valid': valid}, run_config=run_config()).fit()
+    assert result.metrics['epoch'] == 3 and result.metrics['rows'] == 1500 and result.metrics['valid_score'] > 0.85
+    assert [m['epoch'] for m in result.metrics_history] == [0, 1, 2, 3]
+    alone = linear.SGDClassifier(random_state=0)  # the same batches by hand
+    pixels = table._packing([([f'p{i}' for i in range(64)], 'pixels', 13)], 'error')
+    for epoch in range(4):
+        for b in pixels.iter_batches(batch_size=100, shuffle='window', seed=1, epoch=epoch):
+            alone.partial_fit(b['pixels'], b['digit'], classes=np.arange(10))
+    assert alone.score(x[1500:], y[1500:]) == pytest.approx(result.metrics['valid_score'])
+
+
+def test_sklearn_regressors_and_clusters(line, run_config):
+    pytest.importorskip('sklearn')
+    from sklearn.cluster import MiniBatchKMeans
+    from sklearn.linear_model import SGDRegressor
+    data = {'train': line, 'valid': line}
+    regressor = train.SklearnTrainer(SGDRegressor(), label_column='y', feature_columns=['a', 'b', 'c'], num_epochs=2,
+                                     datasets=data, run_config=run_config()).fit()
+    assert regressor.metrics['valid_score'] > 0.99
+    clusters = train.SklearnTrainer(MiniBatchKMeans(4, random_state=0), feature_columns=['a', 'b', 'c'],
+                                    datasets=data, run_config=run_config()).fit()
+    assert clusters.metrics['valid_score'] < 0 and clusters.metrics['rows'] == 4096
+
+
+def test_sklearn_needs_partial_fit():
+    ensemble = pytest.importorskip('sklearn.ensemble')
+    with pytest.raises(ValueError, match='partial_fit'):
+        train.SklearnTrainer(ensemble.RandomForestClassifier(), datasets={'train': hr.range(9)})
+
+
+# --- checkpoints of runs ---
+
+def test_a_checkpoint_of_no_run_is_there_and_says_no_row(run_config):
+    def loop():
+        from headrace import train
+        n = sum(len(b['id']) for b in train.get_dataset_shard('train').iter_batches())
+        train.report(n=n, found=train.get_checkpoint().to_dict()['x'])
+    result = DataParallelTrainer(loop, datasets={'train': hr.range(100)}, resume_from_checkpoint=Checkpoint.from_dict({'x': 5}),
+                                 run_config=run_config()).fit()
+    assert result.metrics == {'n': 100, 'found': 5}
+
+
+def test_the_best_checkpoints_are_kept_and_carry_the_preprocessor(run_config):
+    def loop():
+        from headrace import train
+        for score in (3, 9, 1, 5):
+            train.report({'score': score}, checkpoint=train.Checkpoint.from_dict({'score': score}))
+    x = hr.from_numpy({'x': np.arange(10.0)})
+    keep = CheckpointConfig(num_to_keep=2, checkpoint_score_attribute='score', checkpoint_score_order='max')
+    result = DataParallelTrainer(loop, datasets={'train': x}, preprocessor=StandardScaler(['x']),
+                                 run_config=run_config(checkpoint_config=keep)).fit()
+    kept = [c.to_dict()['score'] for c, _ in result.best_checkpoints]
+    assert kept[0] == 9 and 5 in kept and 1 not in kept
+    assert result.checkpoint.to_dict() == {'score': 5}
+    assert result.checkpoint.get_preprocessor().transform_batch({'x': np.array([4.5])})['x'].tolist() == [0.0]
+
+
+def test_a_checkpoint_is_one(run_config):
+    def loop():
+        from headrace import train
+        train.report({'x': 1}, checkpoint={'not': 'one'})
+    with pytest.raises(TypeError, match='from_dict'):
+        DataParallelTrainer(loop, run_config=run_config()).fit()

@@ -2,7 +2,7 @@
 """Trainers: worker processes that are started, fed and watched in C.
 
 In the script: DataParallelTrainer(loop, scaling_config=ScalingConfig(num_workers=2), datasets={"train": ds}).fit(), or
-TorchTrainer, TensorflowTrainer. In the loop, which runs in each worker: get_dataset_shard("train"),
+TorchTrainer, TensorflowTrainer, SklearnTrainer. In the loop, which runs in each worker: get_dataset_shard("train"),
 report(metrics, checkpoint=...), get_checkpoint(), world_rank(), world_size(). A worker never runs the script again.
 
 DummyTrainer is the ingest check: workers that only read, and a report of what reading cost.
@@ -16,7 +16,7 @@ from .session import (DatasetShard, get_checkpoint, get_dataset_shard, local_ran
                       world_size)
 from .trainer import DataParallelTrainer, Trainer
 
-_LAZY = {'TorchTrainer': 'torch', 'TensorflowTrainer': 'tensorflow'}
+_LAZY = {'TorchTrainer': 'torch', 'TensorflowTrainer': 'tensorflow', 'SklearnTrainer': 'sklearn'}
 __all__ = ['Checkpoint', 'CheckpointConfig', 'DataParallelTrainer', 'DatasetConfig', 'DatasetShard', 'DummyTrainer',
            'FailureConfig', 'Result', 'RunConfig', 'ScalingConfig', 'Trainer', 'get_checkpoint', 'get_dataset_shard',
            'local_rank', 'print_line', 'report', 'world_rank', 'world_size', *_LAZY]

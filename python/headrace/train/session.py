@@ -4,7 +4,6 @@
 import inspect
 import json
 import os
-import shutil
 
 from .._feeds import Batches, Feeds, Passes, stream_options
 from .checkpoint import Checkpoint
@@ -60,7 +59,7 @@ class DatasetShard(Feeds):
 
 def _restored(what):
     """What the checkpoint that this run goes on from says of 'positions' or 'metrics'."""
-    folder = getattr(_in_worker(), 'checkpoint', None)
+    folder = _in_worker().checkpoint
     if folder is None:
         return {}
     with open(os.path.join(folder, 'headrace.json'), 'rb') as f:
@@ -107,19 +106,15 @@ def get_dataset_shard(name='train'):
 
 def report(metrics=None, /, *, checkpoint=None, **more):
     """Metrics for the script, and a checkpoint. Metrics alone never block: when the script lags, older ones are replaced. A
-    checkpoint is in the run's folder when this returns; of the ranks that report one with the same metrics the lowest one's
-    is kept."""
+    checkpoint is copied to the run's folder, with where every feed stands, when this returns; that of the lowest rank is kept."""
     session, text = _in_worker(), json.dumps({**_count(), **(metrics or {}), **more}, default=_plain)
     if checkpoint is None:
         session.report(text)
         return
     if not isinstance(checkpoint, Checkpoint):
         raise TypeError(f'checkpoint: Checkpoint.from_dict(...) or Checkpoint.from_directory(...), not {checkpoint!r:.100}')
-    folder = checkpoint.to_directory()  # a copy: the library takes it
-    try:
+    with checkpoint.as_directory() as folder:
         session.report_checkpoint(text, folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _count():
@@ -134,7 +129,7 @@ def _count():
 
 def get_checkpoint():
     """The checkpoint to go on from: of this run after a restart, else what resume_from_checkpoint said, else None."""
-    folder = getattr(_in_worker(), 'checkpoint', None) or _setup.get('checkpoint')
+    folder = _in_worker().checkpoint or _setup.get('checkpoint')
     return None if folder is None else Checkpoint.from_directory(folder)
 
 
