@@ -11,6 +11,10 @@ from headrace import preprocessors as _preprocessors
 from headrace.preprocessors import BatchMapper, Chain, Preprocessor, PreprocessorNotFittedException  # noqa: F401
 from headrace.train import (Checkpoint, CheckpointConfig, DatasetConfig, FailureConfig, Result, get_checkpoint,  # noqa: F401
                             world_rank, world_size)
+from headrace import tune as _tune
+from headrace.tune import (ASHAScheduler, AsyncHyperBandScheduler, BasicVariantGenerator, ConcurrencyLimiter,  # noqa: F401
+                           FIFOScheduler, MedianStoppingRule, OptunaSearch, ResultGrid, Searcher, TrialScheduler, TuneError,
+                           choice, grid_search, loguniform, quniform, randint, randn, sample_from, uniform, with_resources)
 
 _COLUMNS = {'seed': 'value', 'air': '__value__', None: 'data'}
 _INDEX_BYTES = 128  # what pandas counted for the index of a block
@@ -283,3 +287,30 @@ class AirDummyTrainer(_train.DummyTrainer):
                  preprocessor=None, run_config=None, **ignored):
         super().__init__(scaling_config=scaling_config, num_epochs=num_epochs, prefetch_blocks=prefetch_blocks,
                          batch_size=batch_size, datasets=datasets, preprocessor=preprocessor, run_config=run_config)
+
+
+# --- trials ---
+
+class TuneConfig(_tune.TuneConfig):
+    def __init__(self, metric=None, mode=None, search_alg=None, scheduler=None, num_samples=1, max_concurrent_trials=None,
+                 time_budget_s=None, **ignored):
+        super().__init__(metric, mode, search_alg, scheduler, num_samples, max_concurrent_trials or None, time_budget_s)
+
+
+def with_parameters(trainable, **parameters):
+    return _tune.with_parameters(_carried(trainable), **parameters)
+
+
+class Tuner(_tune.Tuner):
+    """Functions of a setting are carried as training loops are."""
+
+    def __init__(self, trainable, *, param_space=None, tune_config=None, run_config=None):
+        super().__init__(_carried(trainable), param_space=param_space, tune_config=tune_config, run_config=run_config)
+
+
+def _carried(trainable):
+    if isinstance(trainable, (_train.DataParallelTrainer, type)) or not hasattr(trainable, '__code__'):
+        return trainable
+    made = _Carried(trainable)
+    made.__name__ = trainable.__name__
+    return made

@@ -15,11 +15,16 @@ _DATA = ['Dataset', 'DatasetPipeline', 'range', 'range_table', 'range_tensor', '
 _SESSION = {'report': 'session_report', 'get_dataset_shard': 'get_dataset_shard', 'get_world_rank': 'world_rank',
             'get_world_size': 'world_size', 'get_local_rank': 'world_rank', 'get_checkpoint': 'get_checkpoint'}
 _CONFIGS = ['ScalingConfig', 'RunConfig', 'FailureConfig', 'CheckpointConfig', 'DatasetConfig']
+_SPACE = ['choice', 'grid_search', 'loguniform', 'quniform', 'randint', 'randn', 'sample_from', 'uniform']
+_SCHEDULERS = ['ASHAScheduler', 'AsyncHyperBandScheduler', 'FIFOScheduler', 'MedianStoppingRule', 'TrialScheduler']
+_SEARCH = ['BasicVariantGenerator', 'ConcurrencyLimiter', 'OptunaSearch', 'Searcher']
 
 
 def _same(items):
     return {name: name for name in items}
 
+
+_TUNE = _same(['Tuner', 'TuneConfig', 'ResultGrid', 'TuneError', 'with_parameters', 'with_resources', *_SPACE, *_CONFIGS])
 
 MODULES = {
     'ray': {'init': 'init', 'shutdown': 'shutdown', 'is_initialized': 'is_initialized', 'put': 'identity',
@@ -52,6 +57,21 @@ MODULES = {
                   'local_rank': 'world_rank', 'DataParallelTrainer': 'DataParallelTrainer',
                   **_same([*_CONFIGS, 'Checkpoint', 'Result', 'save_checkpoint', 'load_checkpoint'])},
     'ray.train.data_parallel_trainer': {'DataParallelTrainer': 'DataParallelTrainer'},
+    'ray.tune': {**_TUNE, 'report': 'train_report'},
+    'ray.tune.tuner': _same(['Tuner', 'TuneConfig']),
+    'ray.tune.tune_config': _same(['TuneConfig']),
+    'ray.tune.result_grid': _same(['ResultGrid']),
+    'ray.tune.error': _same(['TuneError']),
+    'ray.tune.schedulers': _same(_SCHEDULERS),
+    'ray.tune.schedulers.async_hyperband': _same(['ASHAScheduler', 'AsyncHyperBandScheduler']),
+    'ray.tune.schedulers.median_stopping_rule': _same(['MedianStoppingRule']),
+    'ray.tune.search': _same(_SEARCH),
+    'ray.tune.search.basic_variant': _same(['BasicVariantGenerator']),
+    'ray.tune.search.optuna': _same(['OptunaSearch']),
+    'ray.tune.search.sample': _same(_SPACE),
+    'ray.tune.suggest': _same(_SEARCH),
+    'ray.tune.suggest.basic_variant': _same(['BasicVariantGenerator']),
+    'ray.tune.suggest.optuna': _same(['OptunaSearch']),
     'ray.internal': {},
     'ray.internal.internal_api': {'memory_summary': 'memory_summary'},
     'ray._private': {},
@@ -60,7 +80,8 @@ MODULES = {
 
 # What to use instead, by the start of the name; the longest that fits is told.
 INSTEAD = {
-    'ray.tune': "trials come with headrace's tuner, not in this release: run the trainer once for each setting, in a loop",
+    'ray.tune': 'Tuner(trainable, param_space=..., tune_config=TuneConfig(...)).fit() runs trials; what else there is stands in '
+                'headrace/tune/',
     'ray.air.util.check_ingest': 'DummyTrainer(datasets={"train": ...}).fit() reads the dataset as a trainer would',
     'ray.ml.utils.check_ingest': 'DummyTrainer(datasets={"train": ...}).fit() reads the dataset as a trainer would',
     'ray.data.read_csv': 'convert the files to Parquet, then read_parquet',

@@ -17,6 +17,7 @@ def _quantile(ordered, q):
 
 def _check_loop(config):
     """A worker of DummyTrainer: whole passes over "train", and what they cost."""
+    from .. import _convert  # noqa: F401: an import is no part of a batch's delay
     names = config['keys']
     print_line(f'Starting train loop on worker {world_rank()}')
     shard, delays = get_dataset_shard('train'), []
