@@ -73,16 +73,15 @@ static hr_status read_some(hr_session *session, int64_t batches, hr_feed **out, 
 static hr_status learn(hr_session *session, const char *folder, hr_error *err)
 {
     const char *from = hr_session_checkpoint(session);
-    int life = count_up(folder, hr_session_rank(session) == 0 ? "life0" : "life1");
-    if ((from != NULL) != (life > 1))
+    bool first = hr_session_rank(session) == 0;
+    int life = first ? count_up(folder, "life") : 1;
+    if (first && (from != NULL) != (life > 1))
         return HR_FAIL(err, HR_USER, "life %d begins from %s", life, from ? from : "nothing");
     for (int n = 1; n <= 20; n++) {
         if (n % 5 == 0)
             HR_TRY(hr_session_report_checkpoint(session, "{}", NULL, err));
-        if (n == 12 && life < 3 && hr_session_rank(session) == 0)
+        if (n == 12 && life < 3 && first)
             (void)raise(SIGKILL);
-        if (n == 12 && life < 3)
-            pause(); // as one that waits for rank 0's gradients
     }
     return HR_OK;
 }
