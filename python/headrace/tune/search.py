@@ -50,21 +50,25 @@ class BasicVariantGenerator(Searcher):
         self._settings, self._given = [], 0
 
     def prepare(self, param_space, num_samples):
-        """Settings are made once: few, and the same after a restore."""
-        self._settings = list(_space.settings(param_space, num_samples, self.seed))
+        """Settings are made once: few, and the same after a restore. num_samples -1: a round is made when the last is over."""
+        self._space, self._endless, self._rng = param_space, num_samples < 0, random.Random(self.seed)
+        for _ in range(max(1, num_samples)):
+            self._settings += _space.round_of(param_space, self._rng)
         if len(self.points) > len(self._settings):
             raise ValueError(f'points_to_evaluate has {len(self.points)} settings, and there are {len(self._settings)} trials')
         for i, point in enumerate(self.points):
             self._settings[i] = _space.merged(self._settings[i], point)
 
     def total(self):
-        return len(self._settings)
+        return None if self._endless else len(self._settings)
 
     def restored(self, created):
         self._given = created
 
     def suggest(self, trial_id):
-        if self._given == len(self._settings):
+        while self._endless and self._given >= len(self._settings):
+            self._settings += _space.round_of(self._space, self._rng)
+        if self._given >= len(self._settings):
             return FINISHED
         self._given += 1
         return self._settings[self._given - 1]

@@ -194,9 +194,13 @@ def drawn(space, rng):
             space = put(space, path, domain.sample(rng, Spec(space)))
 
 
+def round_of(space, rng):
+    """Each combination of the grids once, what draws drawn."""
+    return [drawn(setting, rng) for setting in crossed(space)]
+
+
 def settings(space, num_samples, seed=0):
     """All settings of a space: num_samples times each combination of its grids, drawn anew each time."""
     rng = random.Random(seed)
     for _ in range(num_samples):
-        for setting in crossed(space):
-            yield drawn(setting, rng)
+        yield from round_of(space, rng)
