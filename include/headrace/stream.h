@@ -84,15 +84,12 @@ typedef struct hr_stream_options {
     hr_tail tail;
     int64_t order_lanes; /**< default 8, and never more than there are fragments */
     const hr_position
-        *position;      /**< go on from there; NULL: from the start of first_epoch. Borrowed */
-    int64_t first_step; /**< batches of the first epoch that are passed over, not delivered */
-    int64_t
-        only_rank; /**< with first_step: 1 + the rank that this stream serves alone, of `ranks`; 0: all */
+        *position; /**< go on from there; NULL: from the start of first_epoch. Borrowed */
 } hr_stream_options;
 #define HR_STREAM_OPTIONS_INIT                                                                     \
     {                                                                                              \
         sizeof(hr_stream_options), 0, false, 0, 0, 0, 0, HR_SHUFFLE_NONE, 0, 0, 0, 0,              \
-            HR_TAIL_UNEVEN, 0, NULL, 0, 0                                                          \
+            HR_TAIL_UNEVEN, 0, NULL                                                                \
     }
 
 /** Starts a stream. Work begins at once. INVALID: an option out of its bounds, or a position of other

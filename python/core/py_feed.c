@@ -17,17 +17,15 @@ PyObject *py_feed_wrap(py_state *state, hr_feed *feed, PyObject *owner)
 
 int py_stream_options(PyObject *kwargs, hr_stream_options *out)
 {
-    static char *keys[] = {
-        "batch_rows", "drop_last",   "prefetch_blocks", "prefetch_bytes", "epochs", "shuffle",
-        "seed",       "window_rows", "first_epoch",     "first_step",     NULL};
-    long long rows = 0, blocks = 0, bytes = 0, epochs = 0, window = 0, first_epoch = 0,
-              first_step = 0;
+    static char *keys[] = {"batch_rows", "drop_last", "prefetch_blocks", "prefetch_bytes", "epochs",
+                           "shuffle",    "seed",      "window_rows",     "first_epoch",    NULL};
+    long long rows = 0, blocks = 0, bytes = 0, epochs = 0, window = 0, first_epoch = 0;
     unsigned long long seed = 0;
     int drop_last = 0, shuffle = 0;
     PyObject *none = PyTuple_New(0);
-    int ok = none && PyArg_ParseTupleAndKeywords(none, kwargs, "|LpLLLiKLLL", keys, &rows,
+    int ok = none && PyArg_ParseTupleAndKeywords(none, kwargs, "|LpLLLiKLL", keys, &rows,
                                                  &drop_last, &blocks, &bytes, &epochs, &shuffle,
-                                                 &seed, &window, &first_epoch, &first_step);
+                                                 &seed, &window, &first_epoch);
     Py_XDECREF(none);
     if (!ok)
         return -1;
@@ -40,7 +38,6 @@ int py_stream_options(PyObject *kwargs, hr_stream_options *out)
     out->seed = seed;
     out->window_rows = window;
     out->first_epoch = first_epoch;
-    out->first_step = first_step;
     return 0;
 }
 

@@ -209,9 +209,9 @@ class Dataset(Feeds):
             handle = handle.rename(f'{name} (packed)', name)
         return self._with(handle)
 
-    def feed(self, *, batch_size=256, epochs=1, first_epoch=0, first_step=0, **order):
+    def feed(self, *, batch_size=256, epochs=1, first_epoch=0, **order):
         """The stream itself, as an iterator of Batch with position(), stats() and next_epoch()."""
-        return self._handle.feed(epochs=epochs, first_epoch=first_epoch, first_step=first_step,
+        return self._handle.feed(epochs=epochs, first_epoch=first_epoch,
                                  **stream_options(batch_size, **order))
 
     def __arrow_c_stream__(self, requested_schema=None):

@@ -351,8 +351,8 @@ static bool begins_with(const hr_slot *slot, const hr_column *values)
 }
 
 // Sees to it that the span has the values of a column's dictionary, if there is one at any level.
-static hr_status append_dictionary(const hr_column *c, hr_slot *slot, int32_t *shift_out,
-                                   hr_error *err)
+hr_status hr__take_append_dictionary(const hr_column *c, hr_slot *slot, int32_t *shift_out,
+                                     hr_error *err)
 {
     *shift_out = 0;
     while (c && c->type->id != HR_TYPE_DICTIONARY)
@@ -370,11 +370,17 @@ static hr_status append_dictionary(const hr_column *c, hr_slot *slot, int32_t *s
     return HR_OK;
 }
 
+hr_status hr__take_append_row(const hr_column *column, int64_t row, hr_slot *slot, int64_t at,
+                              int32_t shift, hr_error *err)
+{
+    return append_range(column, row, 1, slot, at, shift, err);
+}
+
 hr_status hr__take_append_column(const hr_column *column, const uint32_t *indexes, int64_t count,
                                  hr_slot *slot, int64_t at, hr_error *err)
 {
     int32_t shift;
-    HR_TRY(append_dictionary(column, slot, &shift, err));
+    HR_TRY(hr__take_append_dictionary(column, slot, &shift, err));
     return indexes ? append_indexes(column, indexes, count, slot, at, shift, err)
                    : append_range(column, 0, count, slot, at, shift, err);
 }

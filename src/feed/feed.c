@@ -44,15 +44,13 @@ hr_status hr__feed_open_port(hr_port *port, const hr_feed_origin *origin,
     HR_GO(hr__options_resolve(&feed_table, options, &resolved, err));
     HR_GO(hr__alloc_zero(1, sizeof *feed, &feed, err));
     if (resolved.digest)
-        HR_GO(hr__digest_open(resolved.digest, origin->rank, origin->plan_hash, origin->seed,
-                              &feed->digest, err));
+        HR_GO(hr__digest_open(resolved.digest, origin->rank, origin->start.plan_hash,
+                              origin->start.seed, &feed->digest, err));
     hr_port *taken = port;
     port = NULL;
     HR_GO(hr__end_open(taken, origin, &feed->end, err));
     feed->timeout_ns = resolved.timeout_s > 0 ? (uint64_t)(resolved.timeout_s * 1e9) : UINT64_MAX;
-    feed->position.seed = origin->seed;
-    feed->position.plan_hash = origin->plan_hash;
-    feed->position.epoch = -1; // until the first descriptor tells
+    feed->position = origin->start;
     hr__delay_init(&feed->delay);
     *out = feed;
     return HR_OK;
@@ -116,18 +114,16 @@ static hr_status pull(hr_feed *feed, hr_lease *out, hr_error *err)
     return status;
 }
 
-static void enter_epoch(hr_feed *feed, const hr_descriptor *descriptor)
+static void stand_at_epoch(hr_feed *feed, int64_t epoch)
 {
-    if (feed->position.epoch == (int64_t)descriptor->epoch)
-        return;
-    feed->position.epoch = (int64_t)descriptor->epoch;
-    feed->position.step = 0;
-    feed->position.row = 0;
+    hr_position *p = &feed->position;
+    p->epoch = epoch;
+    p->step = p->row = p->unit = p->unit_row = p->order_row = p->more_units = 0;
 }
 
 static void end_epoch(hr_feed *feed, const hr_descriptor *descriptor)
 {
-    enter_epoch(feed, descriptor);
+    stand_at_epoch(feed, (int64_t)descriptor->epoch + 1);
     feed->epoch_ended = true;
     feed->delay.epochs++;
 }
@@ -136,9 +132,14 @@ static void end_epoch(hr_feed *feed, const hr_descriptor *descriptor)
 static void deliver(hr_feed *feed, const hr_descriptor *descriptor, const hr_batch *batch,
                     int64_t copied)
 {
-    enter_epoch(feed, descriptor);
-    feed->position.step = (int64_t)descriptor->step + 1;
-    feed->position.row += descriptor->rows;
+    hr_position *p = &feed->position;
+    p->epoch = (int64_t)descriptor->epoch;
+    p->step = (int64_t)descriptor->step + 1;
+    p->row = descriptor->end_row;
+    p->unit = descriptor->unit;
+    p->unit_row = descriptor->unit_row;
+    p->order_row = descriptor->order_row;
+    p->more_units = descriptor->more_units;
     feed->delay.rows += descriptor->rows;
     feed->delay.bytes += batch->bytes;
     if (copied > 0) {
@@ -206,7 +207,6 @@ hr_status hr_feed_next_epoch(hr_feed *feed, hr_error *err)
         feed->has_pending = true;
         feed->pending_wait_ns = hr__now_ns() - asked;
         feed->epoch_ended = false;
-        enter_epoch(feed, &lease.descriptor);
     }
     hr__delay_leave(&feed->delay, entered, 0, false);
     return status;
@@ -215,8 +215,6 @@ hr_status hr_feed_next_epoch(hr_feed *feed, hr_error *err)
 void hr_feed_position(const hr_feed *feed, hr_position *out)
 {
     *out = feed->position;
-    if (out->epoch < 0)
-        out->epoch = 0;
 }
 
 void hr_feed_get_stats(hr_feed *feed, hr_feed_stats *out)

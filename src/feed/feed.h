@@ -10,10 +10,9 @@
 #include "store/store.h"
 #include <headrace/feed.h>
 
-// Where a port leads: stamped on positions, so that one is never restored against other data.
+// Where a port leads.
 typedef struct hr_feed_origin {
-    uint64_t seed;
-    uint64_t plan_hash;
+    hr_position start; // of the stream's first batch; what it says of data and order holds for all
     // Called once by hr_feed_close: the reader wants no more (stop the stream). May be NULL.
     void (*closed)(void *arg);
     // Called once when the port was closed: the feed and its last batch are gone. May be NULL; any thread.

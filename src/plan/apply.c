@@ -91,6 +91,17 @@ static hr_status prepare(apply *a, const hr_schema *source, int64_t rows, hr_err
     return HR_OK;
 }
 
+// Parts of the rows that went in become parts of those that were selected.
+static void move_marks(hr_marks *marks, const uint32_t *selected, int64_t rows)
+{
+    int64_t at = 0;
+    for (int64_t i = 0; i < marks->count; i++) {
+        while (at < rows && selected[at] < marks->at[i])
+            at++;
+        marks->at[i] = at;
+    }
+}
+
 static hr_status measure(apply *a, hr_layout *layout, hr_error *err)
 {
     HR_TRY(hr__layout_init(layout, a->schema, a->rows, err));
@@ -173,6 +184,8 @@ hr_status hr__program_apply_rows(hr_program *program, const hr_rows *rows, const
     HR_GO(fill(&a, &builder, err));
     hr__builder_seal(&builder, a.rows);
     HR_GO(hr__span_done(&span, a.schema, a.rows, out, err));
+    if (target->marks && a.selected)
+        move_marks(target->marks, a.selected, a.rows);
 out:
     hr__span_drop(&span);
     hr__builder_release(&builder);
@@ -214,6 +227,74 @@ out:
     hr__span_drop(&span);
     hr__builder_release(&builder);
     hr__layout_release(&more);
+    hr__layout_release(&layout);
+    hr__busy_leave(mark);
+    return status;
+}
+
+// --- rows from anywhere ---
+
+// Rows of each block, so that its part is measured as any gather is. ends[b] is where block b's part of `sorted` ends.
+static void split_by_block(const hr_row_ref *order, int64_t rows, int64_t *ends, uint32_t *sorted,
+                           int32_t count)
+{
+    for (int64_t i = 0; i < rows; i++)
+        ends[order[i].block + 1]++;
+    for (int32_t b = 0; b < count; b++)
+        ends[b + 1] += ends[b];
+    for (int64_t i = 0; i < rows; i++) // ends[b] moves from the part's start to its end
+        sorted[ends[order[i].block]++] = order[i].row;
+}
+
+static hr_status mix_layout(const hr_schema *schema, hr_block *const *blocks, int32_t count,
+                            const hr_row_ref *order, int64_t rows, hr_layout *layout, hr_error *err)
+{
+    int64_t *ends = NULL, begin = 0;
+    uint32_t *sorted = NULL;
+    hr_layout more = {0};
+    hr_status status;
+    bool first = true;
+    HR_GO(hr__alloc_zero((size_t)count + 1, sizeof *ends, &ends, err));
+    HR_GO(hr__alloc((size_t)HR_MAX(rows, 1) * sizeof *sorted, &sorted, err));
+    split_by_block(order, rows, ends, sorted, count);
+    for (int32_t b = 0; b < count; begin = ends[b++]) {
+        if (ends[b] == begin)
+            continue;
+        HR_GO(hr__take_layout(blocks[b], sorted + begin, ends[b] - begin, first ? layout : &more,
+                              err));
+        if (!first)
+            HR_GO(hr__layout_add(layout, &more, err));
+        hr__layout_release(&more);
+        first = false;
+    }
+    if (first)
+        HR_GO(hr__layout_init(layout, schema, 0, err));
+    status = hr__layout_finish(layout, err);
+out:
+    hr__layout_release(&more);
+    hr__free(sorted);
+    hr__free(ends);
+    return status;
+}
+
+hr_status hr__mix(const hr_schema *schema, hr_block *const *blocks, int32_t count,
+                  const hr_row_ref *order, int64_t rows, const hr_target *target, hr_result *out,
+                  hr_error *err)
+{
+    hr_layout layout = {0};
+    hr_builder builder = {0};
+    hr_span_memory span = {0};
+    hr_status status;
+    hr_busy_mark mark = hr__busy_switch(HR_CAUSE_BATCH);
+    HR_GO(mix_layout(schema, blocks, count, order, rows, &layout, err));
+    HR_GO(hr__span_take(target, layout.span_bytes, &span, err));
+    HR_GO(hr__builder_init(&builder, &layout, span.memory, err));
+    HR_GO(hr__mix_append(blocks, count, order, rows, &builder, err));
+    hr__builder_seal(&builder, rows);
+    HR_GO(hr__span_done(&span, schema, rows, out, err));
+out:
+    hr__span_drop(&span);
+    hr__builder_release(&builder);
     hr__layout_release(&layout);
     hr__busy_leave(mark);
     return status;

@@ -164,6 +164,7 @@ static hr_status make_leaf(hr_runtime *rt, hr_node *origin, const hr_schema *sch
             .program = s->program ? hr__program_ref(s->program) : NULL,
             .node = s->node ? hr__node_ref(s->node) : NULL,
         };
+        b->has_function |= s->kind != HR_STAGE_PROGRAM;
         if (s->kind != HR_STAGE_PROGRAM || hr__program_has_predicate(s->program))
             b->row_exact = false;
         if (s->node && s->node->batch_rows)

@@ -29,8 +29,7 @@ HR_USE_RESULT hr_status hr__dataset_reduce(const hr_dataset *dataset, const char
 // A rank's channel of a running stream (borrowed until the stream is closed).
 hr_channel *hr__stream_channel(hr_stream *stream, int64_t rank);
 hr_runtime *hr__stream_runtime(const hr_stream *stream);
-uint64_t hr__stream_seed(const hr_stream *stream);
-uint64_t hr__stream_plan_hash(const hr_stream *stream);
+const hr_position *hr__stream_start(const hr_stream *stream); // of its first batch
 // Rows of `rank` in the epoch it is in that were not delivered to it: -1 when not known.
 int64_t hr__stream_undelivered_rows(hr_stream *stream, int64_t rank);
 // Nobody reads this rank any more (its worker is gone): what it held is dropped, its steps are not made again.

@@ -171,6 +171,7 @@ typedef struct hr_branch {
     int32_t column_count;
     int64_t function_rows;    // tasks are cut in multiples of it; 0: no function wants it
     bool row_exact;           // as many rows come out as go in
+    bool has_function;        // of the user: tasks are cut from each unit's start
     hr_predicate_term *terms; // for pruning by statistics
     int32_t term_count;
 } hr_branch;
@@ -225,6 +226,11 @@ HR_USE_RESULT hr_status hr__pipe_count_units(hr_pipe *pipe, int64_t *count_out, 
                                              hr_error *err);
 
 // --- tasks (task.c): rows of a unit through the stages of its branch ---
+// Parts of a task's rows that belong to rounds, one after the other: where each ends. A filter moves them.
+typedef struct hr_marks {
+    int64_t first_round, count;
+    int64_t at[];
+} hr_marks;
 typedef enum hr_place { HR_PLACE_ARENA, HR_PLACE_SCRATCH, HR_PLACE_HEAP } hr_place;
 
 // Hints under way on the io pool: they use the pipe, so a run waits for its own before it ends.
@@ -262,6 +268,7 @@ typedef struct hr_task {
     hr_share *share; // borrowed: what the object counts to
     bool oldest;     // nothing before it is unfinished
     bool urgent;     // nothing goes on without it: it is read narrowly rather than not at all
+    hr_marks *marks; // owned; NULL: none. Of rows that go in, then of rows that came out
     const _Atomic bool
         *stop; // nobody wants the result any more: looked at between calls of functions
     struct hr_read_state *read; // while it runs
@@ -291,6 +298,7 @@ typedef struct hr_target {
     hr_place place;
     bool oldest;
     hr_share *share; // borrowed
+    hr_marks *marks; // moved by what is filtered; NULL: none
 } hr_target;
 typedef struct hr_result {
     hr_object_id object;
@@ -322,17 +330,31 @@ HR_USE_RESULT hr_status hr__gather(const hr_schema *schema, const hr_gather_piec
                                    int32_t count, const hr_target *target, hr_result *out,
                                    hr_error *err);
 
+// The same from anywhere: row i of the result is row order[i].row of block order[i].block.
+HR_USE_RESULT hr_status hr__mix(const hr_schema *schema, hr_block *const *blocks, int32_t count,
+                                const hr_row_ref *order, int64_t rows, const hr_target *target,
+                                hr_result *out, hr_error *err);
+
 // --- runs (read_flow.c): a pipe running, epoch after epoch ---
+// A place in an epoch's order from which rows can be made: a unit and a row in it, or a round (lanes).
+typedef struct hr_place_in_order {
+    int64_t unit, unit_row;
+    int64_t order_row; // rows of the epoch before it
+} hr_place_in_order;
+
 typedef struct hr_piece {
     hr_object_id object; // arena: a reference that goes with the piece
     hr_block *block;     // otherwise: a reference
     int64_t first, rows;
     int64_t bytes;
-    uint64_t row_index; // of the first row in its epoch
-    int64_t unit;       // running number of the unit in its epoch
+    int64_t unit; // running number of the unit in its epoch
+    hr_place_in_order start;
     uint32_t epoch;
     bool epoch_end; // no rows: the epoch is over
-    bool skipped;   // rows (a whole unit, or whole batches) that were passed over without reading
+    // Lanes: all that follows. Such a piece may have no rows, and then no object.
+    int32_t lane;
+    int64_t rounds_ready; // rounds below it are complete with this piece
+    hr_marks *marks;      // goes with the piece
 } hr_piece;
 
 typedef struct hr_piece_sink {
@@ -353,13 +375,15 @@ typedef struct hr_read_config {
     hr_share *share; // borrowed; NULL: it opens one where it needs one
     hr_place place;
     uint64_t first_epoch;
+    hr_place_in_order start; // in the first epoch
+    int64_t
+        pass_rows; // from there on rows that need not be read: passed over as far as counts are exact
     int64_t epochs;     // -1: endless
     int64_t align_rows; // tasks end at multiples of it in the epoch where counts are exact; 0: no
     int64_t task_bytes; // aimed at; 0: a whole unit a task
-    int64_t task_rows;  // cut so from each unit's start (windows of a shuffle); 0: by bytes
+    int64_t lanes,
+        window_rows;        // pieces of lanes as rounds need them (lanes.h); 0: units in sequence
     int64_t task_bytes_max; // whole units larger than this are cut; 0: never
-    int64_t
-        skip_rows; // rows of the first epoch that need not be read (exact pipes), at least as many as are passed over
     uint32_t window_slots;
     uint64_t window_bytes;
     int level;
@@ -375,17 +399,42 @@ void hr__read_close(hr_read_flow **read);
 bool hr__read_wait(hr_read_flow *read, uint64_t timeout_ns);
 
 // --- batcher.c: pieces to batches ---
+// Steps that follow each other from a row on. Rank r's batch of a step begins rows * r / ranks rows into it.
+typedef struct hr_cut {
+    int64_t row, step; // the first of them
+    int64_t rows, ranks;
+} hr_cut;
+static inline int64_t hr__cut_part(const hr_cut *cut, int64_t rank)
+{
+    return cut->rows / cut->ranks * rank + cut->rows % cut->ranks * rank / cut->ranks;
+}
+static inline int64_t hr__cut_step_row(const hr_cut *cut, int64_t batch)
+{
+    return cut->row + (batch / cut->ranks - cut->step) * cut->rows;
+}
+static inline int64_t hr__cut_end(const hr_cut *cut, int64_t batch)
+{
+    return hr__cut_step_row(cut, batch) + hr__cut_part(cut, batch % cut->ranks + 1);
+}
+// Where batches begin in the first epoch: rows before `row` of the order were delivered, then `more_pieces` pieces.
+typedef struct hr_batch_start {
+    uint64_t epoch;
+    int64_t row, more_pieces;
+    int64_t batch; // number of the first one
+    int64_t round; // lanes: pieces come from this one on
+} hr_batch_start;
 typedef struct hr_batch_config {
     hr_runtime *runtime;
     hr_share *share; // borrowed
     const hr_schema *schema;
-    int64_t batch_rows;  // 0: pieces as they are
+    hr_cut cut;          // steps of `rows` rows for `ranks` ranks; no rows: pieces as they are
+    hr_tail tail;        // of steps
     const int64_t *ends; // repartition: row numbers where batches end, ascending
     int64_t end_count;
     int64_t limit_rows; // -1: none
-    bool drop_last;
-    bool permute; // each piece is a window: its rows are permuted by (seed, epoch, first row)
+    bool permute;       // pieces are of lanes: rounds of them, permuted
     uint64_t seed;
+    hr_batch_start start;
     int level;
     uint32_t window_slots;
     uint64_t window_bytes;
@@ -396,10 +445,11 @@ typedef struct hr_out {  // one batch
     hr_object_id object; // a reference that goes with it
     int64_t first, rows, bytes;
     uint64_t row_index;
-    int64_t batch; // number in its epoch
+    int64_t batch;             // number in its epoch
+    int64_t step_row, end_row; // of its step, in the epoch's order
+    hr_place_in_order at;      // from where its step can be made again: not behind step_row
     uint32_t epoch;
     bool epoch_end;
-    int64_t dropped_rows; // epoch_end: by drop_last
 } hr_out;
 typedef struct hr_out_sink {
     hr_status (*put)(void *self, const hr_out *out, hr_error *err); // as hr_piece_sink.put
@@ -415,6 +465,7 @@ HR_USE_RESULT hr_status hr__batcher_open(const hr_read_config *read, const hr_ba
 void hr__batcher_kick(hr_batcher *batcher); // the sink has room again
 void hr__batcher_close(hr_batcher **batcher);
 int64_t hr__batcher_dropped_rows(const hr_batcher *batcher);
+int64_t hr__batcher_padded_rows(const hr_batcher *batcher);
 
 // --- collect.c: the caller's thread takes blocks ---
 typedef struct hr_collector hr_collector;

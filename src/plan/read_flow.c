@@ -4,8 +4,9 @@
 // How rows are cut depends on footers, options and the plan, never on threads or free memory: a task aims at
 // task_bytes of decoded data; it ends where a batch ends when row counts are exact (so that batches are views of it),
 // and at multiples of a function's batch_rows counted from the fragment's start when there is a function (so that it
-// gets the same input batches in every run).
-#include "plan/plan_internal.h"
+// gets the same input batches in every run). For a window shuffle units are dealt to lanes, and lanes.c says what comes
+// next. A run may begin within an epoch: at a unit, and a row in it from which tasks were cut before; or at a round.
+#include "plan/lanes.h"
 #include <stdatomic.h>
 #include <string.h>
 
@@ -26,23 +27,29 @@ struct hr_read_flow {
     uint64_t epoch;
     int64_t epochs_left; // -1: endless
     hr_units *units;
+    hr_lanes *lanes;              // instead of units
     hr_unit_run *current, *ahead; // references
     bool units_over;
     hr_status ahead_status; // of looking ahead: told when its turn comes
     hr_error ahead_error;
     int64_t at, unit_index, epoch_rows;
+    bool placed,
+        resumed; // in the first epoch: at its start's unit and row; behind what is passed over
+    bool begun;  // some item of this epoch was taken
     HR_VEC(cursor) cursors;
     hr_hints hints;
     _Atomic bool stopping;
     // the giver's
-    uint64_t row_index;
+    int64_t order_row;
 };
 
 typedef struct read_item {
     hr_task task;
     uint64_t epoch;
     int64_t unit_index;
-    int64_t skipped_rows;
+    int32_t lane;
+    int64_t rounds_ready;
+    int64_t order_row; // before the epoch's first item; -1: not its first
     bool epoch_end;
     void *state; // reductions
 } read_item;
@@ -123,14 +130,17 @@ static int64_t row_bytes(const hr_unit *u)
     return HR_MAX(1, u->bytes / HR_MAX(u->rows, 1));
 }
 
+static bool is_first_epoch(const hr_read_flow *r)
+{
+    return r->epoch == r->config.first_epoch;
+}
+
 static int64_t cut_rows(const hr_read_flow *r)
 {
     const hr_unit *u = &r->current->unit;
     const hr_read_config *c = &r->config;
     int64_t left = u->first + u->rows - r->at, function_rows = u->branch->function_rows;
     int64_t aim = c->task_bytes;
-    if (c->task_rows && !function_rows)
-        return HR_MIN(c->task_rows - (r->at - u->first) % c->task_rows, left);
     if (aim == 0 && c->task_bytes_max > 0 && u->bytes > c->task_bytes_max)
         aim = c->task_bytes_max;
     if (aim == 0)
@@ -138,8 +148,9 @@ static int64_t cut_rows(const hr_read_flow *r)
     int64_t n = HR_MAX(1, aim / row_bytes(u));
     if (function_rows) {
         n = HR_MAX(function_rows, n / function_rows * function_rows);
-    } else if (c->align_rows && r->exact) {
-        int64_t to_end = (c->align_rows - r->epoch_rows % c->align_rows) % c->align_rows;
+    } else if (c->align_rows && r->exact) { // then no branch has a function
+        int64_t from = is_first_epoch(r) ? c->pass_rows : 0;
+        int64_t to_end = (c->align_rows - (r->epoch_rows - from) % c->align_rows) % c->align_rows;
         n = to_end +
             HR_MAX(to_end ? 0 : c->align_rows, (n - to_end) / c->align_rows * c->align_rows);
     } else if (n > ROW_BLOCK) {
@@ -148,58 +159,132 @@ static int64_t cut_rows(const hr_read_flow *r)
     return HR_MIN(n, left);
 }
 
+static hr_status begin_lanes(hr_read_flow *r, hr_error *err)
+{
+    hr_lanes_config lanes = {.lanes = r->config.lanes,
+                             .window_rows = r->config.window_rows,
+                             .task_bytes = r->config.task_bytes,
+                             .share = r->config.share,
+                             .first_round = is_first_epoch(r) ? r->config.start.unit : 0,
+                             .hints = &r->hints,
+                             .rewake = rewake,
+                             .rewake_context = r};
+    return hr__lanes_open(r->config.pipe, r->epoch, &lanes, &r->lanes, err);
+}
+
 static hr_status begin_epoch(hr_read_flow *r, hr_error *err)
 {
     if (r->epochs_left == 0)
         return HR_END;
+    r->begun = false;
+    if (r->config.lanes) {
+        r->epoch_rows = is_first_epoch(r) ? r->config.start.order_row : 0;
+        return begin_lanes(r, err);
+    }
     HR_TRY(hr__units_open(r->config.pipe, r->config.share, r->epoch, rewake, r, &r->units, err));
     r->units_over = false;
     r->unit_index = -1;
     r->epoch_rows = 0;
+    r->resumed = !is_first_epoch(r);
+    return HR_OK;
+}
+
+static int64_t rows_left(const hr_read_flow *r)
+{
+    return r->current->unit.first + r->current->unit.rows - r->at;
+}
+
+static void advance(hr_read_flow *r, int64_t rows)
+{
+    r->at += rows;
+    r->epoch_rows += rows;
+    if (rows_left(r) == 0)
+        hr__unit_run_unref(&r->current);
+}
+
+// Goes on from where an earlier life was: units before it are passed over, and where as many rows come out as go in,
+// rows too, without reading them. Called again when it had to wait.
+static hr_status resume(hr_read_flow *r, hr_error *err)
+{
+    const hr_place_in_order *start = &r->config.start;
+    while (!r->placed) {
+        if (!r->current)
+            HR_TRY(next_unit(r, err));
+        r->placed = r->unit_index >= start->unit;
+        if (r->placed)
+            advance(r, HR_MIN(start->unit_row, r->current->unit.rows));
+        else
+            hr__unit_run_unref(&r->current);
+        r->epoch_rows = start->order_row;
+    }
+    while (r->exact && r->epoch_rows < r->config.pass_rows) {
+        if (!r->current)
+            HR_TRY(next_unit(r, err));
+        advance(r, HR_MIN(rows_left(r), r->config.pass_rows - r->epoch_rows));
+    }
+    r->resumed = true;
     return HR_OK;
 }
 
 static void end_epoch(hr_read_flow *r, read_item *it)
 {
     hr__units_close(&r->units);
+    hr__lanes_close(&r->lanes);
     it->epoch_end = true;
     it->epoch = r->epoch++;
     if (r->epochs_left > 0)
         r->epochs_left--;
 }
 
+static hr_status take_of_units(hr_read_flow *r, read_item *it, hr_error *err)
+{
+    if (!r->resumed)
+        HR_TRY(resume(r, err));
+    if (!r->current)
+        HR_TRY(next_unit(r, err));
+    it->unit_index = r->unit_index;
+    it->task.unit = hr__unit_run_ref(r->current);
+    it->task.first = r->at;
+    it->task.rows = cut_rows(r);
+    return HR_OK;
+}
+
+static hr_status take_of_lanes(hr_read_flow *r, read_item *it, hr_error *err)
+{
+    hr_lane_piece piece;
+    HR_TRY(hr__lanes_next(r->lanes, &piece, err));
+    it->lane = piece.lane;
+    it->rounds_ready = piece.rounds_ready;
+    it->task.unit = piece.run;
+    it->task.first = piece.first;
+    it->task.rows = piece.rows;
+    it->task.marks = piece.marks;
+    return move_cursor(r, &piece.run->unit, err); // the item is dropped with what it has
+}
+
 static hr_status take(void *self, void *item, uint64_t *weight_bytes, hr_error *err)
 {
     hr_read_flow *r = self;
     read_item *it = item;
-    if (!r->units)
+    if (!r->units && !r->lanes)
         HR_TRY(begin_epoch(r, err));
-    if (!r->current) {
-        hr_status status = next_unit(r, err);
-        if (status == HR_END) {
-            end_epoch(r, it);
-            return HR_OK;
-        }
-        HR_TRY(status);
+    *it = (read_item){.epoch = r->epoch, .order_row = -1};
+    it->task.place = r->config.place;
+    it->task.share = r->config.share;
+    it->task.stop = &r->stopping;
+    hr_status status = r->lanes ? take_of_lanes(r, it, err) : take_of_units(r, it, err);
+    if (status != HR_OK && status != HR_END)
+        return status;
+    if (!r->begun)
+        it->order_row = r->epoch_rows;
+    r->begun = true;
+    if (status == HR_END) {
+        end_epoch(r, it);
+        return HR_OK;
     }
-    hr_unit_run *run = r->current;
-    int64_t n = cut_rows(r);
-    *it = (read_item){.epoch = r->epoch, .unit_index = r->unit_index};
-    it->task = (hr_task){.unit = hr__unit_run_ref(run),
-                         .first = r->at,
-                         .rows = n,
-                         .place = r->config.place,
-                         .share = r->config.share,
-                         .stop = &r->stopping};
-    *weight_bytes = (uint64_t)(n * row_bytes(&run->unit));
-    if (r->epoch == r->config.first_epoch && r->epoch_rows + n <= r->config.skip_rows) {
-        it->skipped_rows = n;
-        *weight_bytes = 0;
-    }
-    r->at += n;
-    r->epoch_rows += n;
-    if (r->at >= run->unit.first + run->unit.rows)
-        hr__unit_run_unref(&r->current);
+    *weight_bytes = (uint64_t)(it->task.rows * row_bytes(&it->task.unit->unit));
+    if (!r->lanes)
+        advance(r, it->task.rows);
     return HR_OK;
 }
 
@@ -221,7 +306,7 @@ static hr_status work(void *self, void *item, bool oldest, hr_error *err)
 {
     hr_read_flow *r = self;
     read_item *it = item;
-    if (it->epoch_end || it->skipped_rows)
+    if (it->epoch_end)
         return HR_OK;
     bool urgent = oldest && (!r->sink.hungry || r->sink.hungry(r->sink.self));
     it->task.oldest = oldest;
@@ -239,19 +324,27 @@ static hr_status give(void *self, void *item, hr_error *err)
     hr_read_flow *r = self;
     read_item *it = item;
     hr_task *t = &it->task;
+    if (it->order_row >= 0) {
+        r->order_row = it->order_row;
+        it->order_row = -1; // given again when there was no room
+    }
     hr_piece piece = {
         .object = t->object,
         .block = t->block,
         .first = t->out_first,
-        .rows = it->skipped_rows ? it->skipped_rows : t->out_rows,
+        .rows = t->out_rows,
         .bytes = t->out_bytes,
-        .row_index = r->row_index,
         .unit = it->unit_index,
+        .start = {.unit = it->unit_index, .order_row = r->order_row},
         .epoch = (uint32_t)it->epoch,
         .epoch_end = it->epoch_end,
-        .skipped = it->skipped_rows != 0,
+        .lane = it->lane,
+        .rounds_ready = it->rounds_ready,
+        .marks = t->marks,
     };
-    bool empty = !piece.rows && !piece.block;
+    if (!it->epoch_end)
+        piece.start.unit_row = t->first - t->unit->unit.first;
+    bool empty = !piece.rows && !piece.block && !piece.marks;
     if (it->epoch_end || !empty) {
         if (r->sink.step && !it->epoch_end)
             HR_TRY(r->sink.put_state(r->sink.self, it->state, err));
@@ -259,11 +352,12 @@ static hr_status give(void *self, void *item, hr_error *err)
             HR_TRY(r->sink.put(r->sink.self, &piece, err));
         t->object = 0; // they went with the piece
         t->block = NULL;
+        t->marks = NULL;
     } else if (r->sink.step) {
         HR_TRY(r->sink.put_state(r->sink.self, it->state, err));
     }
-    r->row_index = it->epoch_end ? 0 : r->row_index + (uint64_t)piece.rows;
-    if (!it->epoch_end && !piece.skipped)
+    r->order_row += piece.rows;
+    if (!it->epoch_end)
         hr__stage_stats_task(r->config.stats, (double)t->wall_ns / 1e9, (double)t->cpu_ns / 1e9,
                              piece.rows, piece.bytes);
     return HR_OK;
@@ -371,6 +465,7 @@ void hr__read_close(hr_read_flow **read)
     atomic_store(&r->stopping, true);
     hr__flow_stop(r->flow);
     hr__units_close(&r->units); // inner runs kick the flow until they are closed
+    hr__lanes_close(&r->lanes);
     hr__flow_close(&r->flow);
     hr__unit_run_unref(&r->current);
     hr__unit_run_unref(&r->ahead);

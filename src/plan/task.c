@@ -187,7 +187,7 @@ static hr_status run_stages(hr_task *t, int32_t from, hr_block **block, const hr
                             hr_result *out, hr_error *err)
 {
     hr_branch *b = t->unit->unit.branch;
-    hr_target between = {target->runtime, HR_PLACE_SCRATCH, false};
+    hr_target between = {target->runtime, HR_PLACE_SCRATCH, false, NULL, target->marks};
     for (int32_t i = from; i < b->stage_count; i++) {
         const hr_stage *stage = &b->stages[i];
         hr_block *next = NULL;
@@ -273,7 +273,7 @@ static hr_status pass_whole(hr_task *t, hr_result *out, hr_error *err)
 static hr_status run(hr_task *t, const hr_target *target, hr_result *out, hr_error *err)
 {
     hr_branch *b = t->unit->unit.branch;
-    hr_target between = {target->runtime, HR_PLACE_SCRATCH, false};
+    hr_target between = {target->runtime, HR_PLACE_SCRATCH, false, NULL, target->marks};
     hr_block *block = NULL;
     int32_t from = 0;
     hr_status status;
@@ -305,9 +305,19 @@ static hr_status run(hr_task *t, const hr_target *target, hr_result *out, hr_err
     return status;
 }
 
+static void close_marks(hr_marks *marks, int64_t rows)
+{
+    HR_ASSERT(rows == 0 || marks->count == 1 || marks->at[marks->count - 1] == rows);
+    for (int64_t i = 0; i < marks->count && rows == 0; i++)
+        marks->at[i] = 0; // nothing was selected, so nobody looked which
+    marks->at[marks->count - 1] = rows;
+}
+
 hr_status hr__task_run(hr_task *task, bool oldest, hr_error *err)
 {
-    hr_target target = {task->unit->runtime, task->place, oldest, task->share};
+    // Of a function's rows nobody knows where they came from: they are one part.
+    hr_target target = {task->unit->runtime, task->place, oldest, task->share,
+                        task->unit->unit.branch->has_function ? NULL : task->marks};
     hr_result result = {0};
     uint64_t wall = hr__now_ns(), cpu = hr__thread_cpu_ns();
     task->urgent = oldest;
@@ -319,6 +329,8 @@ hr_status hr__task_run(hr_task *task, bool oldest, hr_error *err)
     task->object = result.object;
     task->block = result.block;
     task->out_rows = result.rows;
+    if (task->marks)
+        close_marks(task->marks, result.rows);
     task->out_bytes = result.bytes;
     return HR_OK;
 }
@@ -335,5 +347,7 @@ void hr__task_finish(hr_task *task)
     if (task->object)
         hr__store_unref(store, task->object);
     task->object = 0;
+    hr__free(task->marks);
+    task->marks = NULL;
     hr__unit_run_unref(&task->unit);
 }

@@ -177,7 +177,7 @@ static void channel__epoch_ends_lease_nothing_and_errors_arrive(void **unused)
     hr_channel *channel = open_channel(t.store, 8);
     hr_port *port = NULL;
     assert_int_equal(hr__port_open_local(channel, &port, NULL), HR_OK);
-    hr_descriptor end = {.kind = HR_DESCRIPTOR_EPOCH_END, .epoch = 3, .source_row = 17};
+    hr_descriptor end = {.kind = HR_DESCRIPTOR_EPOCH_END, .epoch = 3, .row_index = 17};
     push(channel, &end, HR_OK);
     hr__channel_finish(channel, HR_CORRUPT, "page 3: bad");
     hr_lease lease;

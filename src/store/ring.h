@@ -21,7 +21,7 @@
 #include <stdatomic.h>
 
 #define HR_RING_MAGIC   0x31474e52u // "RNG1"
-#define HR_RING_VERSION 1u
+#define HR_RING_VERSION 2u
 #define HR_LEASE_NONE   UINT32_MAX
 
 typedef enum hr_ring_state {
@@ -37,7 +37,6 @@ typedef struct hr_ring_slot {
     hr_descriptor descriptor;
     uint64_t segment_offset, segment_bytes; // what to map
     uint64_t offset, span_bytes;            // where the span lies in the arena's file
-    uint8_t padding[32];
 } hr_ring_slot;
 static_assert(sizeof(hr_ring_slot) == 128, "two lines a slot");
 

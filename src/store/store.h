@@ -140,15 +140,19 @@ typedef enum hr_descriptor_kind {
     HR_DESCRIPTOR_BATCH = 0,
     HR_DESCRIPTOR_EPOCH_END = 1
 } hr_descriptor_kind;
+// Row numbers are of the epoch's order, over all ranks. What the position after it is made of travels with it.
 typedef struct hr_descriptor {
-    uint32_t kind;
+    uint16_t kind;
+    uint16_t more_units; // whole blocks: those of this step that are other ranks' and come behind
     uint32_t epoch;
-    uint64_t step;       // batch number of this consumer in its epoch
+    uint64_t step;       // of its epoch; for EPOCH_END: how many there were
     hr_object_id object; // 0 for EPOCH_END
     int64_t first_row;   // of the object's block
     int64_t rows;
-    uint64_t row_index;  // of the first row, in the epoch's order over all ranks
-    uint64_t source_row; // for EPOCH_END: rows of the epoch
+    uint64_t row_index;        // of the first row; for EPOCH_END: rows of the epoch
+    int64_t step_row, end_row; // its step begins with, and ends before
+    int64_t unit, unit_row;    // from where the step can be made (plan knows what they mean)
+    int64_t order_row;         // the first row made from there: not behind step_row
 } hr_descriptor;
 
 typedef struct hr_channel hr_channel; // one consumer; pushes are serialised by the caller

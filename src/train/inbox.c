@@ -75,25 +75,19 @@ void hr__worker_answer(hr_worker *worker, uint32_t type, uint32_t request, hr_st
 static void answer_feed(hr_worker *worker, uint32_t request, const hr_shared_pass *pass,
                         hr_status status, const char *text)
 {
-    uint8_t packet[36 + HR_POSITION_BYTES_MAX + HR_ERROR_MESSAGE_BYTES] = {0};
+    uint8_t packet[12 + HR_POSITION_BYTES_MAX + HR_ERROR_MESSAGE_BYTES];
     char position[HR_POSITION_BYTES_MAX] = "";
     int32_t number = (int32_t)status;
     size_t bytes = HR_MIN(strlen(text), (size_t)HR_ERROR_MESSAGE_BYTES);
+    if (pass)
+        hr_position_print(hr__stream_start(pass->stream), position);
+    uint32_t position_bytes = (uint32_t)strlen(position);
     memcpy(packet, &request, 4);
     memcpy(packet + 4, &number, 4);
-    if (pass) {
-        uint64_t seed = hr__stream_seed(pass->stream), hash = hr__stream_plan_hash(pass->stream);
-        memcpy(packet + 8, &seed, 8);
-        memcpy(packet + 16, &hash, 8);
-        memcpy(packet + 24, &pass->first_epoch, 8);
-        if (pass->begins)
-            hr_position_print(pass->begins, position);
-    }
-    uint32_t position_bytes = (uint32_t)strlen(position);
-    memcpy(packet + 32, &position_bytes, 4);
-    memcpy(packet + 36, position, position_bytes);
-    memcpy(packet + 36 + position_bytes, text, bytes);
-    answer(worker, HR_WIRE_FED, packet, 36 + position_bytes + bytes);
+    memcpy(packet + 8, &position_bytes, 4);
+    memcpy(packet + 12, position, position_bytes);
+    memcpy(packet + 12 + position_bytes, text, bytes);
+    answer(worker, HR_WIRE_FED, packet, 12 + position_bytes + bytes);
 }
 
 // Reads what the worker asks for; `position` is where options->position points, if it has one.

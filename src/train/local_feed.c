@@ -34,8 +34,7 @@ static hr_status open_end(hr_stream *stream, int64_t rank, hr_stream *owned,
     HR_GO(hr__port_open_local(hr__stream_channel(stream, rank), &port, err));
     end->runtime = hr__runtime_ref(hr__stream_runtime(stream));
     end->stream = owned;
-    hr_feed_origin origin = {.seed = hr__stream_seed(stream),
-                             .plan_hash = hr__stream_plan_hash(stream),
+    hr_feed_origin origin = {.start = *hr__stream_start(stream),
                              .closed = end_closed,
                              .released = end_released,
                              .arg = end,

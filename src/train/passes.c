@@ -4,7 +4,7 @@
 // A pass is started by whoever asks first, with an end for each rank; the others find it. The next request starts
 // another pass, whose first epoch continues the count, so that a loop over epochs that asks anew each time sees the
 // orders that one feed over all of them would. Who leaves a pass early costs the others nothing. A dataset that is
-// not split, and a feed that begins at a step of its rank (first_step), have passes of their own for each rank.
+// not split has passes of its own for each rank.
 //
 // After a restart each rank's first request for a dataset goes on at the checkpoint's position: it is the request that
 // was under way then, so the count of requests goes on from there too. All ranks have the same position: they share.
@@ -96,8 +96,6 @@ static hr_status start_stream(hr_trainer *trainer, hr_shared_pass *pass, hr_erro
     hr_stream_options options = key->options;
     int64_t epochs = epochs_of(key);
     options.ranks = key->dataset->split ? trainer->worker_count : 1;
-    if (pass->only_rank >= 0 && key->dataset->split)
-        options.only_rank = 1 + pass->only_rank;
     if (trainer->options.ingest_bytes > 0)
         options.prefetch_bytes = options.prefetch_bytes > 0
                                      ? HR_MIN(options.prefetch_bytes, trainer->options.ingest_bytes)
@@ -115,8 +113,6 @@ static hr_status start_stream(hr_trainer *trainer, hr_shared_pass *pass, hr_erro
         pass->first_epoch = pass->begins->epoch;
     }
     options.first_epoch = pass->first_epoch;
-    if (pass->number > 0 || pass->begins)
-        options.first_step = 0;
     return hr_dataset_stream(key->dataset->dataset, &options, &pass->stream, err);
 }
 
@@ -188,14 +184,13 @@ hr_status hr__pass_request(hr_trainer *trainer, hr_worker *worker, const char *n
     HR_TRY(find_count(trainer, key, &count, err));
     bool *seen = &worker->restored[key->dataset - trainer->options.datasets];
     const hr_position *position = hr__checkpoint_position(&trainer->restored, name);
-    if (!*seen && position && !key->has_position && options->first_step == 0) {
+    if (!*seen && position && !key->has_position) {
         wanted.restored = true;
         count->requests[worker->rank] = requests_before(key, position);
     }
     *seen = true;
     wanted.number = count->requests[worker->rank]++;
-    bool alone = !key->dataset->split || (options->first_step > 0 && wanted.number == 0);
-    wanted.only_rank = alone ? worker->rank : -1;
+    wanted.only_rank = key->dataset->split ? -1 : worker->rank;
     hr_shared_pass *pass = trainer->passes;
     while (pass && !is_wanted(pass, &wanted))
         pass = pass->next;

@@ -135,10 +135,7 @@ hr_status hr__session_receive(hr_session *session, uint32_t type, uint8_t *bytes
 // --- feeds ---
 
 typedef struct session_offer {
-    uint64_t seed, plan_hash;
-    int64_t first_epoch;
-    bool has_position;
-    hr_position position; // it begins there
+    hr_position start; // it begins there
     char channel[HR_WIRE_NAME_MAX + 1];
 } session_offer;
 
@@ -176,14 +173,10 @@ static hr_status read_offer(hr_cursor *c, session_offer *out, hr_error *err)
 {
     char text[HR_ERROR_MESSAGE_BYTES];
     hr_status status = (hr_status)(int32_t)hr__cursor_u32(c);
-    out->seed = hr__cursor_u64(c);
-    out->plan_hash = hr__cursor_u64(c);
-    out->first_epoch = (int64_t)hr__cursor_u64(c);
     if (!hr__wire_counted(c, text, HR_POSITION_BYTES_MAX))
         return HR_FAIL(err, HR_CORRUPT, "the trainer's answer has no position");
-    out->has_position = text[0] != '\0';
-    if (out->has_position)
-        HR_TRY(hr_position_parse(text, &out->position, err));
+    if (status == HR_OK)
+        HR_TRY(hr_position_parse(text, &out->start, err));
     if (!hr__wire_text(c, text, sizeof text))
         return HR_FAIL(err, HR_CORRUPT, "the trainer's answer names no stream");
     if (status != HR_OK)
@@ -224,11 +217,7 @@ hr_status hr_session_feed(hr_session *session, const char *dataset,
         hr__port_close(&port);
         return status;
     }
-    note->first_epoch = offer.first_epoch;
-    note->has_start = offer.has_position;
-    note->start = offer.position;
-    hr_feed_origin origin = {.seed = offer.seed,
-                             .plan_hash = offer.plan_hash,
+    hr_feed_origin origin = {.start = offer.start,
                              .closed = hr__session_feed_closed,
                              .arg = note,
                              .rank = session->rank};

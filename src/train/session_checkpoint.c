@@ -66,19 +66,11 @@ void hr__session_forget_feeds(hr_session *session)
 
 static bool position_of(const hr_session_feed_note *note, hr_position *out)
 {
-    hr_feed_stats stats;
     if (!note->feed) {
         *out = note->position;
         return note->has_position;
     }
-    hr_feed_get_stats(note->feed, &stats);
     hr_feed_position(note->feed, out);
-    if (stats.batches > 0 || stats.epochs > 0)
-        return true;
-    if (note->has_start)
-        *out = note->start;
-    else
-        out->epoch = note->first_epoch;
     return true;
 }
 

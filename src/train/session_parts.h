@@ -17,9 +17,7 @@ typedef struct hr_session_feed_note {
     bool forgotten;    // the session is gone
     bool has_position; // closed: where the next request goes on
     hr_position position;
-    bool has_start; // where it began
-    hr_position start;
-    int64_t first_epoch, epochs, asked_epoch; // epochs of the request, counted from asked_epoch on
+    int64_t epochs, asked_epoch; // epochs of the request, counted from asked_epoch on
 } hr_session_feed_note;
 
 struct hr_session {

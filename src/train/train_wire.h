@@ -9,8 +9,8 @@
 //             STATS       name                                         the statistics of a dataset
 //             CHECKPOINT  u32 request, metrics                         where shall it go?
 //             COMMIT      u32 request, u32 whether it is there         what was staged is whole and durable, or is not
-//   trainer   FED         u32 request, i32 status, u64 seed, u64 plan hash, i64 first epoch, u32 bytes, position, text
-//                                                                      channel to open, or why not
+//   trainer   FED         u32 request, i32 status, u32 bytes, position, text
+//                                                                      where it begins; channel to open, or why not
 //             TEXT        u32 last, text                               answers STATS
 //             STAGE       u32 request, i32 status, text                folder to fill; END: another rank's is kept
 //             COMMITTED   u32 request, i32 status, text                folder to remove ("-": none), or why not
@@ -41,20 +41,20 @@ enum {
     HR_WIRE_COMMITTED,
 };
 
-#define HR_WIRE_OPTIONS     13
+#define HR_WIRE_OPTIONS     12
 #define HR_WIRE_NAME_MAX    200u
 #define HR_WIRE_PATH_MAX    4096u
 #define HR_WIRE_PART_BYTES  32768u
 #define HR_WIRE_DETAILS_MAX ((size_t)4 << 20)
 
-// Options of a stream as numbers; `ranks` and `only_rank` are the trainer's to set, the position goes by itself.
+// Options of a stream as numbers; `ranks` is the trainer's to set, the position goes by itself.
 static inline void hr__wire_options_put(int64_t to[HR_WIRE_OPTIONS], const hr_stream_options *o)
 {
     const int64_t values[HR_WIRE_OPTIONS] = {
-        o->batch_rows,  o->drop_last,  o->prefetch_blocks,   o->prefetch_bytes,
-        o->epochs,      o->shuffle,    (int64_t)o->seed,     o->window_rows,
-        o->first_epoch, o->first_step, o->global_batch_rows, o->tail,
-        o->order_lanes};
+        o->batch_rows,        o->drop_last,   o->prefetch_blocks,
+        o->prefetch_bytes,    o->epochs,      o->shuffle,
+        (int64_t)o->seed,     o->window_rows, o->first_epoch,
+        o->global_batch_rows, o->tail,        o->order_lanes};
     memcpy(to, values, sizeof values);
 }
 
@@ -71,10 +71,9 @@ static inline void hr__wire_options_get(const int64_t from[HR_WIRE_OPTIONS], hr_
     o->seed = (uint64_t)from[6];
     o->window_rows = from[7];
     o->first_epoch = from[8];
-    o->first_step = from[9];
-    o->global_batch_rows = from[10];
-    o->tail = (hr_tail)HR_MAX(-1, HR_MIN(from[11], INT16_MAX));
-    o->order_lanes = from[12];
+    o->global_batch_rows = from[9];
+    o->tail = (hr_tail)HR_MAX(-1, HR_MIN(from[10], INT16_MAX));
+    o->order_lanes = from[11];
 }
 
 // Bytes that are preceded by their number, as text with its end; "" when there are none. False: too many, or a NUL.

@@ -365,85 +365,6 @@ static void order__drop_last_drops_the_short_batch_of_each_epoch(void **state)
     hr_runtime_close(&rt);
 }
 
-// The tail of a full pass, for every plan, shuffled or not, and for the rows of one rank.
-static void check_resume(hr_runtime *rt, const hr_dataset *d, hr_stream_options o, int64_t step)
-{
-    pass whole, tail;
-    o.epochs = 3;
-    pass_over(&whole, d, &o);
-    assert_ended(&whole);
-    o.first_epoch = 1;
-    o.first_step = step;
-    o.epochs = 2;
-    pass_over(&tail, d, &o);
-    assert_ended(&tail);
-    int64_t skipped = step * o.batch_rows, of_epoch = whole.epoch_at[2] - whole.epoch_at[1];
-    skipped = skipped < of_epoch ? skipped : of_epoch;
-    int64_t *from = whole.ids + whole.epoch_at[1] + skipped;
-    assert_int_equal(tail.count, whole.count - (from - whole.ids));
-    assert_memory_equal(tail.ids, from, (size_t)tail.count * sizeof *from);
-    if (tail.count > 0 && skipped < of_epoch)
-        assert_int_equal(tail.first_row, skipped);
-    assert_true(tail.sums[1] == whole.sums[2]);
-    pass_finish(&tail);
-    pass_finish(&whole);
-}
-
-static void order__a_resumed_pass_is_the_tail_of_a_full_one(void **state)
-{
-    static const plan resumed[] = {
-        read_files, filtered, worked, limited, cut_anew, mixed_blocks, limited_behind_filter,
-        joined};
-    static const int64_t steps[] = {0, 1, 3, 5, 11, 1000};
-    hr_runtime *rt = runtime_of(2, 64 * MIB);
-    for (size_t i = 0; i < COUNTOF(resumed); i++) {
-        hr_dataset *d = resumed[i](rt);
-        for (size_t k = 0; k < COUNTOF(steps); k++) {
-            hr_stream_options o = HR_STREAM_OPTIONS_INIT;
-            o.batch_rows = 600; // row groups end within batches
-            check_resume(rt, d, o, steps[k]);
-            o.batch_rows = 4096;
-            o.shuffle = k % 2 ? HR_SHUFFLE_WINDOW : HR_SHUFFLE_BLOCKS;
-            o.window_rows = 1000;
-            check_resume(rt, d, o, steps[k]);
-        }
-        hr_dataset_unref(&d);
-    }
-    hr_runtime_close(&rt);
-}
-
-static void order__one_rank_alone_gets_its_steps_from_the_first_on(void **state)
-{
-    hr_runtime *rt = runtime_of(2, 64 * MIB);
-    hr_dataset *d = read_files(rt);
-    hr_stream_options o = HR_STREAM_OPTIONS_INIT;
-    hr_error err = HR_ERROR_INIT;
-    o.batch_rows = 100;
-    o.ranks = 3;
-    o.only_rank = 2;
-    o.first_step = 7 * 3 + 1; // batches of the epoch, over all ranks
-    hr_stream *s = NULL;
-    hr_feed *feed = NULL, *other = NULL;
-    hr_batch *batch = NULL;
-    pass p = {0};
-    ok(hr_dataset_stream(d, &o, &s, &err));
-    ok(hr_feed_open_rank(s, 0, NULL, &other, &err));
-    fails(hr_feed_next(other, &batch, &err), HR_INVALID, "rank 1 alone");
-    hr_feed_close(&other);
-    ok(hr_feed_open_rank(s, 1, NULL, &feed, &err));
-    pass_feed(&p, feed);
-    assert_ended(&p);
-    assert_int_equal(p.ids[0], 2200);
-    assert_int_equal(p.count, (ROWS - 2200) / 100 / 3 * 100 + ((ROWS - 2200) / 100 % 3 ? 100 : 0));
-    for (int64_t i = 0; i < p.count; i++)
-        assert_int_equal(p.ids[i], 2200 + i / 100 * 300 + i % 100);
-    pass_finish(&p);
-    hr_feed_close(&feed);
-    hr_stream_close(&s);
-    hr_dataset_unref(&d);
-    hr_runtime_close(&rt);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -453,8 +374,6 @@ int main(void)
         cmocka_unit_test(order__parts_of_a_split_are_the_whole),
         cmocka_unit_test(order__a_window_shuffle_gives_each_row_once_and_depends_on_seed_and_epoch),
         cmocka_unit_test(order__drop_last_drops_the_short_batch_of_each_epoch),
-        cmocka_unit_test(order__a_resumed_pass_is_the_tail_of_a_full_one),
-        cmocka_unit_test(order__one_rank_alone_gets_its_steps_from_the_first_on),
     };
     return cmocka_run_group_tests_name("order", tests, set_up, tear_down);
 }

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rows from anywhere: a permutation over rows of several blocks, written as one span.
+//
+// A column at a time: its output is written in order, its rows are read from where they lie, which is in cache when a
+// round of a shuffle is what fits there. A row is named by block and row, 8 bytes that serve all columns; per column
+// a small table says where each block's values begin. Values of fixed width and strings have loops of their own; lists
+// go row by row, as any range does.
+#include "block/wire.h"
+#include "kernel/kernel.h"
+
+#include <string.h>
+
+typedef struct source { // a column of one block
+    const uint8_t *data;
+    const uint8_t *validity;
+    const void *offsets;
+    int64_t offset; // in bits, for validity and booleans; in values, for offsets
+    int32_t shift;  // of its codes
+} source;
+
+typedef struct mix {
+    hr_block *const *blocks;
+    int32_t count;
+    const hr_row_ref *order;
+    int64_t rows;
+    source *sources;
+} mix;
+
+static hr_status open_sources(const mix *m, int32_t column, hr_slot *slot, hr_error *err)
+{
+    for (int32_t b = 0; b < m->count; b++) {
+        const hr_column *c = &m->blocks[b]->columns[column];
+        size_t width = hr__type_has_offsets(c->type) || c->type->id == HR_TYPE_BOOL
+                           ? 0
+                           : (size_t)hr_type_row_bytes(c->type);
+        HR_ASSERT(c->type->id == slot->type->id && c->type->large == slot->type->large);
+        m->sources[b] = (source){
+            .data = c->data ? (const uint8_t *)c->data + (size_t)c->offset * width : NULL,
+            .validity = c->null_count ? c->validity : NULL,
+            .offsets = c->offsets,
+            .offset = c->offset,
+        };
+        HR_TRY(hr__take_append_dictionary(c, slot, &m->sources[b].shift, err));
+    }
+    return HR_OK;
+}
+
+static bool bit_at(const uint8_t *bits, int64_t at)
+{
+    return bits[at >> 3] >> (at & 7) & 1;
+}
+
+static void put_bits(const mix *m, uint8_t *to, bool validity)
+{
+    for (int64_t at = 0; at < m->rows; at += 8) {
+        uint8_t byte = 0;
+        for (int64_t i = at; i < HR_MIN(at + 8, m->rows); i++) {
+            const source *s = &m->sources[m->order[i].block];
+            const uint8_t *bits = validity ? s->validity : s->data;
+            bool set = !bits || bit_at(bits, s->offset + m->order[i].row);
+            byte |= (uint8_t)(set << (i - at));
+        }
+        to[at >> 3] = byte;
+    }
+}
+
+static hr_status mix_validity(const mix *m, hr_slot *slot, hr_error *err)
+{
+    if (slot->validity) {
+        put_bits(m, slot->validity, true);
+        slot->null_count =
+            m->rows - (int64_t)hr__kernels()->bits.count(slot->validity, 0, (size_t)m->rows);
+        return HR_OK;
+    }
+    for (int64_t i = 0; i < m->rows; i++) {
+        const source *s = &m->sources[m->order[i].block];
+        if (s->validity && !bit_at(s->validity, s->offset + m->order[i].row))
+            return HR_FAIL(err, HR_INVALID, "a null where the plan has no room for nulls");
+    }
+    return HR_OK;
+}
+
+static bool any_validity(const mix *m)
+{
+    for (int32_t b = 0; b < m->count; b++)
+        if (m->sources[b].validity)
+            return true;
+    return false;
+}
+
+#define MIX_VALUES(type)                                                                           \
+    do {                                                                                           \
+        type *to = slot->data;                                                                     \
+        for (int64_t i = 0; i < m->rows; i++) {                                                    \
+            hr_row_ref at = m->order[i];                                                           \
+            memcpy(&to[i], m->sources[at.block].data + (size_t)at.row * sizeof(type),              \
+                   sizeof(type));                                                                  \
+        }                                                                                          \
+    } while (0)
+
+static void mix_values(const mix *m, hr_slot *slot, size_t width)
+{
+    uint8_t *out = slot->data;
+    switch (width) {
+    case 1:
+        MIX_VALUES(uint8_t);
+        return;
+    case 2:
+        MIX_VALUES(uint16_t);
+        return;
+    case 4:
+        MIX_VALUES(uint32_t);
+        return;
+    case 8:
+        MIX_VALUES(uint64_t);
+        return;
+    default:
+        for (int64_t i = 0; i < m->rows; i++, out += width)
+            memcpy(out, m->sources[m->order[i].block].data + m->order[i].row * width, width);
+    }
+}
+
+static void shift_codes(const mix *m, hr_slot *slot)
+{
+    int32_t *codes = slot->data;
+    bool any = false;
+    for (int32_t b = 0; b < m->count; b++)
+        any |= m->sources[b].shift != 0;
+    for (int64_t i = 0; any && i < m->rows; i++)
+        codes[i] += m->sources[m->order[i].block].shift;
+}
+
+static int64_t offset_at(const source *s, bool large, int64_t row)
+{
+    return large ? ((const int64_t *)s->offsets)[s->offset + row]
+                 : ((const int32_t *)s->offsets)[s->offset + row];
+}
+
+static hr_status mix_strings(const mix *m, hr_slot *slot, hr_error *err)
+{
+    bool large = slot->type->large;
+    int64_t end = 0;
+    for (int64_t i = 0; i < m->rows; i++) {
+        const source *s = &m->sources[m->order[i].block];
+        int64_t begin = offset_at(s, large, m->order[i].row);
+        int64_t bytes = offset_at(s, large, m->order[i].row + 1ll) - begin;
+        if (bytes < 0 || bytes > slot->data_bytes - end)
+            return HR_FAIL(err, HR_CORRUPT, "strings are longer than was planned");
+        if (bytes)
+            memcpy((uint8_t *)slot->data + end, s->data + begin, (size_t)bytes);
+        end += bytes;
+        if (large)
+            ((int64_t *)slot->offsets)[i + 1] = end;
+        else
+            ((int32_t *)slot->offsets)[i + 1] = (int32_t)end; // the layout saw to it that it fits
+    }
+    return HR_OK;
+}
+
+static hr_status mix_column(const mix *m, int32_t column, hr_slot *slot, hr_error *err)
+{
+    hr_type_id id = slot->type->id;
+    HR_TRY(open_sources(m, column, slot, err));
+    if (id == HR_TYPE_NULL)
+        return HR_OK;
+    if (hr__type_has_offsets(slot->type) && slot->child) { // lists
+        for (int64_t i = 0; i < m->rows; i++) {
+            int32_t b = (int32_t)m->order[i].block;
+            HR_TRY(hr__take_append_row(&m->blocks[b]->columns[column], m->order[i].row, slot, i,
+                                       m->sources[b].shift, err));
+        }
+        return HR_OK;
+    }
+    if (slot->validity || any_validity(m))
+        HR_TRY(mix_validity(m, slot, err));
+    if (hr__type_has_offsets(slot->type))
+        return mix_strings(m, slot, err);
+    if (id == HR_TYPE_BOOL)
+        put_bits(m, slot->data, false);
+    else
+        mix_values(m, slot, (size_t)hr_type_row_bytes(slot->type));
+    if (id == HR_TYPE_DICTIONARY)
+        shift_codes(m, slot);
+    return HR_OK;
+}
+
+hr_status hr__mix_append(hr_block *const *blocks, int32_t count, const hr_row_ref *order,
+                         int64_t rows, hr_builder *builder, hr_error *err)
+{
+    mix m = {.blocks = blocks, .count = count, .order = order, .rows = rows};
+    hr_status status;
+    HR_ASSERT(rows <= builder->layout->rows);
+    HR_TRY(hr__alloc_zero((size_t)HR_MAX(count, 1), sizeof *m.sources, &m.sources, err));
+    for (int32_t i = 0; i < builder->layout->column_count; i++)
+        HR_GO(mix_column(&m, i, &builder->slots[i], err));
+out:
+    hr__free(m.sources);
+    return status;
+}

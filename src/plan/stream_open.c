@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: Apache-2.0
+// Opening a stream: its options, the sizes that memory is planned by, the position that it goes on from; and figures.
+#include "base/option.h"
+#include "base/text.h"
+#include "plan/order.h"
+#include "plan/stream_parts.h"
+#include <stdio.h>
+#include <string.h>
+
+#define PREFETCH_BYTES_MIN (32ll << 20)
+#define WINDOW_ROWS        16384
+#define WINDOW_BYTES       (64ll << 20) // a default window holds no more, by the footers
+#define LANES              8
+#define PIECES_AT_ONCE     4            // beside the oldest
+#define LANE_BYTES_MIN     (64ll << 10) // of a lane's piece
+#define RANKS_MAX          4096
+
+static const char *const shuffle_choices[] = {"none", "blocks", "window", NULL};
+static const char *const tail_choices[] = {"uneven", "drop", "pad", NULL};
+static const hr_option_row stream_rows[] = {
+    {"batch_rows", HR_OPTION_INT, offsetof(hr_stream_options, batch_rows), 0, 0, 1e12, NULL,
+     "rows a batch; 0: whole blocks"},
+    {"drop_last", HR_OPTION_BOOL, offsetof(hr_stream_options, drop_last), 0, 0, 1, NULL,
+     "as tail=\"drop\""},
+    {"prefetch_blocks", HR_OPTION_INT, offsetof(hr_stream_options, prefetch_blocks), 0, -1, 4000,
+     NULL, "batches made ahead of each reader; 0: by bytes, -1: none"},
+    {"prefetch_bytes", HR_OPTION_BYTES, offsetof(hr_stream_options, prefetch_bytes), 0, 0, 1e15,
+     NULL, "made ahead of all readers together; 0: found from data and budget"},
+    {"ranks", HR_OPTION_INT, offsetof(hr_stream_options, ranks), 1, 1, RANKS_MAX, NULL, "readers"},
+    {"epochs", HR_OPTION_INT, offsetof(hr_stream_options, epochs), 1, -1, 1e9, NULL,
+     "passes; -1: endless"},
+    {"shuffle", HR_OPTION_CHOICE, offsetof(hr_stream_options, shuffle), 0, 0, 2, shuffle_choices,
+     "order of rows"},
+    {"window_rows", HR_OPTION_INT, offsetof(hr_stream_options, window_rows), 0, 0, 1e9, NULL,
+     "rows permuted together by shuffle=\"window\"; 0: 16,384, or what 64 MiB hold"},
+    {"first_epoch", HR_OPTION_INT, offsetof(hr_stream_options, first_epoch), 0, 0, 1e9, NULL,
+     "number of the first epoch"},
+    {"global_batch_rows", HR_OPTION_INT, offsetof(hr_stream_options, global_batch_rows), 0, 0, 1e12,
+     NULL, "rows a step over all ranks; instead of batch_rows"},
+    {"tail", HR_OPTION_CHOICE, offsetof(hr_stream_options, tail), 0, 0, 2, tail_choices,
+     "what becomes of the rows that do not fill an epoch's last step"},
+    {"order_lanes", HR_OPTION_INT, offsetof(hr_stream_options, order_lanes), LANES, 1,
+     HR_ORDER_LANES_MAX, NULL, "lanes that shuffle=\"window\" takes rows from"},
+};
+static const hr_option_table stream_table = {"stream", sizeof(hr_stream_options), stream_rows,
+                                             HR_COUNTOF(stream_rows)};
+
+// --- options ---
+
+static hr_status resolve_options(hr_stream *s, const hr_stream_options *options, hr_error *err)
+{
+    hr_stream_options *o = &s->options;
+    HR_TRY(hr__options_resolve(&stream_table, options, o, err));
+    if (o->batch_rows && o->global_batch_rows)
+        return HR_FAIL(err, HR_INVALID,
+                       "batch_rows %lld and global_batch_rows %lld: give one of them",
+                       (long long)o->batch_rows, (long long)o->global_batch_rows);
+    if (o->global_batch_rows && o->global_batch_rows < o->ranks)
+        return HR_FAIL(err, HR_INVALID,
+                       "global_batch_rows %lld for %lld ranks: each rank needs a row of each step",
+                       (long long)o->global_batch_rows, (long long)o->ranks);
+    if (o->drop_last && o->tail == HR_TAIL_PAD)
+        return HR_FAIL(err, HR_INVALID, "drop_last and tail \"pad\": give one of them");
+    if (o->drop_last)
+        o->tail = HR_TAIL_DROP;
+    s->cut =
+        (hr_cut){.rows = o->global_batch_rows ? o->global_batch_rows : o->batch_rows * o->ranks,
+                 .ranks = o->ranks};
+    if (!s->cut.rows && o->tail == HR_TAIL_PAD)
+        return HR_FAIL(err, HR_INVALID, "tail \"pad\" with whole blocks: give batch_rows");
+    return HR_OK;
+}
+
+static hr_status lower(hr_stream *s, const hr_dataset *dataset, hr_error *err)
+{
+    hr_dataset *permuted = NULL;
+    if (s->options.shuffle == HR_SHUFFLE_NONE)
+        return hr__pipe_lower(dataset, &s->pipe, err);
+    HR_TRY(hr_dataset_randomize_block_order(dataset, s->options.seed, &permuted, err));
+    hr_status status = hr__pipe_lower(permuted, &s->pipe, err);
+    hr_dataset_unref(&permuted);
+    return status;
+}
+
+// --- the position ---
+
+static hr_status fail_order(const char *what, int64_t found, int64_t here, hr_error *err)
+{
+    return HR_FAIL(err, HR_INVALID,
+                   "position: it was made with %s %lld, this stream has %lld: the order of rows "
+                   "would be another",
+                   what, (long long)found, (long long)here);
+}
+
+static hr_status check_position(const hr_stream *s, const hr_position *p, hr_error *err)
+{
+    const hr_position *here = &s->start;
+    if (p->plan_hash != here->plan_hash)
+        return HR_FAIL(
+            err, HR_INVALID,
+            "position: it is of other data or of other steps over it (plan %016llx, here "
+            "%016llx): check the files, their order and sizes, the columns, filters and "
+            "functions",
+            (unsigned long long)p->plan_hash, (unsigned long long)here->plan_hash);
+    if (p->shuffle != here->shuffle)
+        return HR_FAIL(err, HR_INVALID, "position: it was made with shuffle \"%s\", not \"%s\"",
+                       p->shuffle <= HR_SHUFFLE_WINDOW ? shuffle_choices[p->shuffle] : "?",
+                       shuffle_choices[here->shuffle]);
+    if (p->shuffle != HR_SHUFFLE_NONE && p->seed != here->seed)
+        return HR_FAIL(err, HR_INVALID, "position: it was made with seed %llu, not %llu",
+                       (unsigned long long)p->seed, (unsigned long long)here->seed);
+    if (p->window_rows != here->window_rows)
+        return fail_order("window_rows", p->window_rows, here->window_rows, err);
+    if (p->order_lanes != here->order_lanes)
+        return fail_order("order_lanes", p->order_lanes, here->order_lanes, err);
+    if (p->epoch < 0 || p->epoch > UINT32_MAX || p->step < 0 || p->row < 0 || p->unit < 0 ||
+        p->unit_row < 0 || p->order_row < 0 || p->order_row > p->row || p->more_units < 0 ||
+        p->step > INT64_MAX / s->options.ranks)
+        return HR_FAIL(err, HR_INVALID, "position: its numbers cannot be");
+    return HR_OK;
+}
+
+// Of an order that is the same for all who read it, so that any of them can go on from another's place.
+static hr_status set_start(hr_stream *s, const hr_dataset *dataset, hr_error *err)
+{
+    hr_stream_options *o = &s->options;
+    bool window = o->shuffle == HR_SHUFFLE_WINDOW;
+    int64_t fits = WINDOW_BYTES / HR_MAX(hr__pipe_row_bytes(s->pipe), 1);
+    if (!o->window_rows)
+        o->window_rows = HR_MIN(WINDOW_ROWS, HR_MAX(fits, 1));
+    s->start = (hr_position){
+        .epoch = o->first_epoch,
+        .seed = o->seed,
+        .shuffle = o->shuffle,
+        .window_rows = window ? o->window_rows : 0,
+        .order_lanes = window ? o->order_lanes : 0,
+    };
+    HR_TRY(hr__dataset_digest(dataset, &s->start.plan_hash, err));
+    if (!o->position)
+        return HR_OK;
+    HR_TRY(check_position(s, o->position, err));
+    s->start = *o->position;
+    s->start.seed = o->seed;
+    o->position = NULL; // borrowed until here
+    return HR_OK;
+}
+
+// --- sizes ---
+
+static void choose_prefetch(hr_stream *s)
+{
+    hr_stream_options *o = &s->options;
+    int64_t promised = (int64_t)hr__share_promised(s->share);
+    int64_t bytes = o->prefetch_bytes;
+    if (!bytes) // small, so that it stays warm, and enough to ride over a slow task of each thread
+        bytes = HR_MAX(PREFETCH_BYTES_MIN, 4 * HR_TASK_BYTES * hr_runtime_threads(s->runtime));
+    s->share_bytes = HR_MIN(bytes, promised / 2) / o->ranks;
+}
+
+// Sizes that memory is planned by. A batch is made of pieces that are about as large together. A whole step waits
+// before the first of its batches is made; a shuffle has a round waiting, and a piece of each lane open.
+static void choose_sizes(hr_stream *s)
+{
+    const hr_stream_options *o = &s->options;
+    double row = (double)hr__pipe_row_bytes(s->pipe);
+    int64_t unit = hr__pipe_unit_bytes(s->pipe);
+    int64_t arena = (int64_t)hr__runtime_arena_bytes(s->runtime);
+    bool steps = s->cut.rows > 0;
+    s->step_bytes = (int64_t)HR_MIN(row * (double)s->cut.rows, 1e15);
+    s->batch_bytes = s->step_bytes / o->ranks;
+    s->piece_bytes = steps ? HR_MIN(unit, HR_MAX(HR_TASK_BYTES, s->batch_bytes)) : unit;
+    if (o->shuffle != HR_SHUFFLE_WINDOW)
+        return;
+    int64_t fair = HR_MAX(LANE_BYTES_MIN, arena / (8 * o->order_lanes));
+    s->piece_bytes = HR_MIN(unit, HR_MIN(HR_TASK_BYTES, fair));
+    int64_t units = 0, all = 0;
+    s->open_bytes =
+        (int64_t)HR_MIN(row * (double)o->window_rows, 1e15) + o->order_lanes * s->piece_bytes;
+    // Where much would be asked for, all footers say whether there is that much; the shuffle reads them anyway.
+    if (s->open_bytes > arena / 4 && hr__pipe_count_units(s->pipe, &units, &all, NULL) == HR_OK)
+        s->open_bytes = HR_MIN(s->open_bytes, all);
+}
+
+// What the stream is promised of the arena. Without the least it could stand still: the pieces of a step, a batch laid
+// out, and one piece more; extents may be an eighth larger.
+static hr_status open_share(hr_stream *s, hr_error *err)
+{
+    uint64_t piece = (uint64_t)s->piece_bytes;
+    uint64_t least = (uint64_t)(s->step_bytes + s->batch_bytes + s->open_bytes) + piece;
+    least = least / 8 * 9;
+    if (s->cut.rows)
+        least += piece;
+    if (hr__pipe_has_inner(s->pipe))
+        least = HR_MAX(2 * least, hr__runtime_arena_bytes(s->runtime) / 4);
+    uint64_t kept = (uint64_t)s->options.ranks * HR_MAX(piece, 1),
+             good = least + PIECES_AT_ONCE * piece;
+    hr_share_want want = {least, good, good + 2 * PREFETCH_BYTES_MIN + 6 * kept, kept};
+    hr_status status = hr__share_open(hr__runtime_store(s->runtime), &want, &s->share, err);
+    if (status)
+        hr__error_context(
+            err, "a stream of batches of %s%s",
+            hr__format_bytes((uint64_t)HR_MAX(s->batch_bytes, s->piece_bytes), (char[32]){0}),
+            s->open_bytes ? ", shuffled in windows (window_rows)" : "");
+    return status;
+}
+
+// A whole block must fit. What its columns of fixed width take is known before anything is read.
+static hr_status check_blocks(const hr_stream *s, hr_error *err)
+{
+    int64_t rows = hr__pipe_unit_rows(s->pipe), row = 0;
+    uint64_t arena = hr__runtime_arena_bytes(s->runtime);
+    char size[32], budget[32];
+    for (int32_t i = 0; i < hr_schema_count(s->pipe->schema); i++)
+        row += hr_type_row_bytes(hr_schema_field(s->pipe->schema, i)->type);
+    double bytes = (double)rows * (double)row;
+    if (s->cut.rows || !hr__pipe_row_exact(s->pipe) || hr__pipe_has_inner(s->pipe) ||
+        s->pipe->kind != HR_PIPE_LEAF || bytes <= (double)arena)
+        return HR_OK;
+    return HR_FAIL(err, HR_LIMIT,
+                   "a block of %lld rows takes %s or more: it needs a memory budget of at least "
+                   "%s; or set batch_rows, or repartition",
+                   (long long)rows, hr__format_bytes((uint64_t)HR_MIN(bytes, 1e18), size),
+                   hr__format_bytes((uint64_t)HR_MIN(bytes * 3 / 2, 1e18), budget));
+}
+
+// --- life ---
+
+static hr_status open_channels(hr_stream *s, hr_error *err)
+{
+    int64_t ranks = s->options.ranks;
+    HR_TRY(hr__alloc_zero((size_t)ranks, sizeof *s->ranks, &s->ranks, err));
+    for (int64_t r = 0; r < ranks; r++) {
+        hr_rank_end *end = &s->ranks[r];
+        end->stream = s;
+        end->rank = r;
+        end->state = HR_RANK_SHARED;
+        HR_TRY(hr__channel_open(
+            hr__runtime_store(s->runtime), s->pipe->schema, HR_CHANNEL_SLOTS_MAX,
+            hr__share_lease_bytes(s->share) / (uint64_t)ranks, &end->channel, err));
+        hr__channel_set_share(end->channel, s->share);
+        hr__channel_on_change(end->channel, hr__stream_channel_changed, end);
+    }
+    return HR_OK;
+}
+
+hr_status hr_dataset_stream(const hr_dataset *dataset, const hr_stream_options *options,
+                            hr_stream **out, hr_error *err)
+{
+    hr_stream *s = NULL;
+    hr_status status;
+    HR_TRY(hr__runtime_check(dataset->runtime, err));
+    HR_TRY(hr__alloc_zero(1, sizeof *s, &s, err));
+    s->runtime = hr__runtime_ref(dataset->runtime);
+    s->dataset = hr_dataset_ref(dataset);
+    hr__mutex_init(&s->mutex);
+    HR_GO(resolve_options(s, options, err));
+    HR_GO(lower(s, dataset, err));
+    HR_GO(set_start(s, dataset, err));
+    choose_sizes(s);
+    HR_GO(check_blocks(s, err));
+    HR_GO(open_share(s, err));
+    choose_prefetch(s);
+    HR_GO(open_channels(s, err));
+    hr_leg_start start = hr__stream_leg_start(s);
+    hr__mutex_lock(&s->mutex); // readers that change wait until the leg is known
+    status = hr__leg_open(s, -1, &start, &s->shared, err);
+    hr__mutex_unlock(&s->mutex);
+    if (status == HR_OK) {
+        *out = s;
+        return HR_OK;
+    }
+out:
+    hr_stream_close(&s);
+    return status;
+}
+
+void hr_stream_close(hr_stream **stream)
+{
+    hr_stream *s = *stream;
+    *stream = NULL;
+    if (!s || hr__runtime_is_foreign(s->runtime))
+        return;
+    hr__mutex_lock(&s->mutex);
+    s->closing = true;
+    hr__mutex_unlock(&s->mutex);
+    for (int64_t r = 0; s->ranks && r < s->options.ranks; r++)
+        if (s->ranks[r].channel)
+            hr__channel_on_change(s->ranks[r].channel, NULL, NULL);
+    hr__leg_close(&s->shared);
+    for (int64_t r = 0; s->ranks && r < s->options.ranks; r++) {
+        hr__leg_close(&s->ranks[r].own);
+        hr__channel_close(&s->ranks[r].channel);
+    }
+    hr__free(s->ranks);
+    hr__share_close(&s->share);
+    hr__pipe_free(&s->pipe);
+    hr_dataset_unref(&s->dataset);
+    hr__mutex_finish(&s->mutex);
+    hr__runtime_unref(&s->runtime);
+    hr__free(s);
+}
+
+const hr_schema *hr_stream_schema(const hr_stream *stream)
+{
+    return stream->pipe->schema;
+}
+int64_t hr_stream_ranks(const hr_stream *stream)
+{
+    return stream->options.ranks;
+}
+hr_channel *hr__stream_channel(hr_stream *stream, int64_t rank)
+{
+    return rank >= 0 && rank < stream->options.ranks ? stream->ranks[rank].channel : NULL;
+}
+hr_runtime *hr__stream_runtime(const hr_stream *stream)
+{
+    return stream->runtime;
+}
+const hr_position *hr__stream_start(const hr_stream *stream)
+{
+    return &stream->start;
+}
+const hr_busy *hr__stream_busy(const hr_stream *stream)
+{
+    return &stream->busy;
+}
+
+// --- figures ---
+
+// Of `total` rows of an epoch's order those behind its first `row` that are the rank's.
+static int64_t rank_share(const hr_stream *s, int64_t rank, int64_t total, int64_t row)
+{
+    const hr_cut *cut = &s->cut;
+    int64_t left = HR_MAX(total - row, 0), tail = left % cut->rows;
+    int64_t each = hr__cut_part(cut, rank + 1) - hr__cut_part(cut, rank);
+    int64_t rows = left / cut->rows * each;
+    hr_cut last = {.rows = tail, .ranks = cut->ranks};
+    if (tail && s->options.tail == HR_TAIL_PAD)
+        rows += each;
+    else if (tail && s->options.tail == HR_TAIL_UNEVEN)
+        rows += hr__cut_part(&last, rank + 1) - hr__cut_part(&last, rank);
+    return rows;
+}
+
+// Rows of an epoch from a row of its order on that are the rank's, where counts are exact; -1 where not.
+static int64_t rank_rows(hr_stream *s, int64_t rank, int64_t row)
+{
+    int64_t rows = 0, total = 0, index = 0;
+    hr_units *units = NULL;
+    hr_unit unit;
+    hr_status status;
+    if (!hr__pipe_row_exact(s->pipe) || hr__pipe_has_inner(s->pipe) ||
+        hr__units_open(s->pipe, NULL, 0, NULL, NULL, &units, NULL) != HR_OK)
+        return -1;
+    while ((status = hr__units_next(units, &unit, NULL)) == HR_OK) {
+        total += unit.rows;
+        if (unit.rows && index++ % s->options.ranks == rank && total > row)
+            rows += unit.rows;
+        if (unit.object)
+            hr__store_unref(hr__runtime_store(s->runtime), unit.object);
+    }
+    hr__units_close(&units);
+    if (status != HR_END)
+        return -1;
+    return s->cut.rows ? rank_share(s, rank, total, row) : rows;
+}
+
+int64_t hr__stream_undelivered_rows(hr_stream *stream, int64_t rank)
+{
+    hr_channel_state state;
+    int64_t first = rank_rows(stream, rank, stream->start.row);
+    int64_t each = stream->start.row ? rank_rows(stream, rank, 0) : first;
+    if (each < 0)
+        return -1;
+    hr__channel_state(stream->ranks[rank].channel, &state);
+    int64_t delivered = (int64_t)state.delivered_rows;
+    int64_t epochs_done = HR_MAX((int64_t)state.epoch - stream->start.epoch, 0);
+    if (epochs_done > 0)
+        return HR_MAX(0, each - (delivered - first - (epochs_done - 1) * each));
+    return HR_MAX(0, first - delivered);
+}
+
+void hr_stream_get_stats(const hr_stream *stream, hr_stream_stats *out)
+{
+    double s[HR_CAUSES];
+    for (int i = 0; i < HR_CAUSES; i++)
+        s[i] = (double)atomic_load_explicit(&stream->busy.ns[i], memory_order_relaxed) / 1e9;
+    *out = (hr_stream_stats){
+        .storage_s = s[HR_CAUSE_STORAGE],
+        .decompress_s = s[HR_CAUSE_DECOMPRESS],
+        .decode_s = s[HR_CAUSE_DECODE],
+        .transform_s = s[HR_CAUSE_TRANSFORM],
+        .function_s = s[HR_CAUSE_FUNCTION],
+        .batch_s = s[HR_CAUSE_BATCH],
+        .spill_s = s[HR_CAUSE_SPILL],
+        .memory_s = s[HR_CAUSE_MEMORY],
+        .rows = atomic_load_explicit(&stream->rows, memory_order_relaxed),
+        .blocks = atomic_load_explicit(&stream->blocks, memory_order_relaxed),
+        .batches = atomic_load_explicit(&stream->batches, memory_order_relaxed),
+        .source_bytes =
+            (int64_t)atomic_load_explicit(&stream->busy.read_bytes, memory_order_relaxed),
+        .revoked = atomic_load_explicit(&stream->revoked, memory_order_relaxed),
+    };
+    if (stream->shared && stream->shared->batcher) {
+        out->dropped_rows = hr__batcher_dropped_rows(stream->shared->batcher);
+        out->padded_rows = hr__batcher_padded_rows(stream->shared->batcher);
+    }
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// A stream inside: what its opening (stream_open.c) and its running (stream.c) share.
+#ifndef HR_PLAN_STREAM_PARTS_H
+#define HR_PLAN_STREAM_PARTS_H
+
+#include "plan/plan_internal.h"
+#include <stdatomic.h>
+
+#define HR_TASK_BYTES (2ll << 20)
+
+typedef enum hr_rank_state {
+    HR_RANK_SHARED,
+    HR_RANK_DETACHED,
+    HR_RANK_OWN,
+    HR_RANK_GONE
+} hr_rank_state;
+
+// Where a leg begins.
+typedef struct hr_leg_start {
+    hr_batch_start batches;
+    hr_place_in_order at;
+} hr_leg_start;
+
+typedef struct hr_leg {
+    hr_stream *stream;
+    int64_t only_rank; // -1: all
+    int64_t end_rank;  // epoch ends pushed so far
+    hr_batcher *batcher;
+    bool over; // guards: stream mutex
+} hr_leg;
+
+typedef struct hr_rank_end {
+    hr_stream *stream;
+    int64_t rank;
+    hr_channel *channel;
+    hr_rank_state state; // guards: stream mutex
+    hr_leg_start resume; // guards: stream mutex. HR_RANK_DETACHED
+    hr_leg *own;         // guards: stream mutex
+} hr_rank_end;
+
+struct hr_stream {
+    hr_runtime *runtime; // a reference
+    hr_dataset *dataset; // a reference
+    hr_pipe *pipe;
+    hr_share *share; // of the arena: all legs' and readers'
+    hr_stream_options options;
+    hr_position start; // of its first batch
+    hr_cut cut;        // its steps; no rows: whole blocks
+    hr_busy busy;
+    hr_mutex mutex;
+    hr_leg *shared;
+    hr_rank_end *ranks;
+    bool closing;        // guards: mutex
+    int64_t share_bytes; // made ahead for each rank
+    // Of a typical batch, of a step, of what they are made of, and of what lies open at once for a shuffle.
+    int64_t batch_bytes, step_bytes, piece_bytes, open_bytes;
+    _Atomic int64_t rows, blocks, batches, revoked;
+};
+
+// The leg that serves all ranks from the stream's start on. Lock held. On failure *out is NULL or to be closed, without
+// the lock.
+HR_USE_RESULT hr_status hr__leg_open(hr_stream *stream, int64_t only_rank,
+                                     const hr_leg_start *start, hr_leg **out, hr_error *err);
+void hr__leg_close(hr_leg **leg);
+void hr__stream_channel_changed(void *rank_end); // as hr__channel_on_change wants it
+hr_leg_start hr__stream_leg_start(const hr_stream *stream);
+
+#endif
