@@ -86,3 +86,10 @@ def test_sklearn_learns_from_a_table(real_flights):
     first, second = run('sklearn_table.py', real_flights).splitlines()[-2:]
     assert float(first.split()[-1]) > 0.8
     assert 50 < int(re.fullmatch(r'leaves an hour late, arrives (\d+) minutes late', second).group(1)) < 80
+
+
+def test_a_sweep_reads_its_data_once(trips, tmp_path, monkeypatch):
+    monkeypatch.setenv('HEADRACE_RESULTS', str(tmp_path))
+    lines = run('tune_shared.py', trips).splitlines()
+    assert lines[-1] == '3 trials; the source was read 1 time'
+    assert lines[-2].startswith("best: {'lr': 0.") and any('fitted once for all trials' in line for line in lines)
