@@ -326,6 +326,13 @@ static int wait_for(py_state *state, hr_trainer **handles, py_trainer **trainers
                     double timeout, int32_t *ended_out)
 {
     hr_error err = HR_ERROR_INIT;
+    for (int32_t i = 0; i < count; i++)
+        if (trainers[i] && trainers[i]->thread) {
+            PyErr_SetString(PyExc_RuntimeError,
+                            "this trainer is waited for already, by another thread or by the call "
+                            "that this callback is of: only cancel() is possible meanwhile");
+            return -1;
+        }
     for (;;) {
         double slice = timeout < 0 || timeout > SLICE_S ? SLICE_S : timeout;
         PyThreadState *thread = PyEval_SaveThread();
@@ -339,6 +346,7 @@ static int wait_for(py_state *state, hr_trainer **handles, py_trainer **trainers
             if (trainers[i]) {
                 raised |= trainers[i]->raised;
                 trainers[i]->raised = 0;
+                trainers[i]->thread = NULL;
             }
         if (raised || PyErr_CheckSignals() < 0)
             return -1;

@@ -111,7 +111,7 @@ struct hr_trainer {
     int64_t stalls;
 
     _Atomic bool cancel_asked;
-    bool in_step; // a callback is under way
+    _Atomic bool waited_for; // a call is inside, perhaps in a callback
     bool ended;
     hr_status status; // what went wrong outside of the workers; when it ended: what the run came to
     hr_error error;

@@ -149,7 +149,6 @@ static void end_life(hr_trainer *trainer)
 static void step(hr_trainer *trainer)
 {
     hr_error err = HR_ERROR_INIT;
-    trainer->in_step = true;
     hr_status status = hr__inbox_drain(trainer, &err);
     note_status(trainer, status, &err);
     uint64_t now = hr__now_ns();
@@ -159,37 +158,57 @@ static void step(hr_trainer *trainer)
     }
     if (hr__life_watch(trainer, now) == 0)
         end_life(trainer);
-    trainer->in_step = false;
 }
 
-static hr_status check_set(hr_trainer *const *trainers, int32_t count, hr_runtime **out,
+// For the one call that runs it. INVALID: another thread does, or it is a callback of this one that asks.
+static hr_status enter(hr_trainer *trainer, hr_error *err)
+{
+    // Acquire, with the release of leave: what the last call wrote is seen.
+    if (atomic_exchange_explicit(&trainer->waited_for, true, memory_order_acquire))
+        return HR_FAIL(err, HR_INVALID,
+                       "%s is waited for already, by another thread or by the call that this "
+                       "callback is of: only cancelling is possible meanwhile",
+                       trainer->options.name);
+    return HR_OK;
+}
+
+static void leave(hr_trainer *trainer)
+{
+    atomic_store_explicit(&trainer->waited_for, false, memory_order_release);
+}
+
+static hr_status enter_all(hr_trainer *const *trainers, int32_t count, hr_runtime **out,
                            hr_error *err)
 {
+    hr_status status = HR_OK;
+    int32_t entered = 0;
     *out = NULL;
-    for (int32_t i = 0; i < count; i++) {
-        if (!trainers[i])
+    for (; entered < count && status == HR_OK; entered++) {
+        hr_trainer *trainer = trainers[entered];
+        if (!trainer)
             continue;
-        if (*out && trainers[i]->runtime != *out)
-            return HR_FAIL(err, HR_INVALID,
-                           "the trainers are of several runtimes: wait for those "
-                           "of each one by themselves");
-        if (trainers[i]->in_step)
-            return HR_FAIL(err, HR_INVALID,
-                           "a callback of %s waits for it: only cancelling is possible there",
-                           trainers[i]->options.name);
-        *out = trainers[i]->runtime;
+        if (hr__runtime_is_foreign(trainer->runtime))
+            status = hr__runtime_check(trainer->runtime, err);
+        else if (*out && trainer->runtime != *out)
+            status = HR_FAIL(err, HR_INVALID,
+                             "the trainers are of several runtimes: wait for "
+                             "those of each one by themselves");
+        else
+            status = enter(trainer, err);
+        if (status != HR_OK)
+            break;
+        *out = trainer->runtime;
     }
-    if (*out && hr__runtime_is_foreign(*out))
-        return hr__runtime_check(*out, err);
-    return *out ? HR_OK : HR_END;
+    for (int32_t i = 0; i < entered && status != HR_OK; i++)
+        if (trainers[i])
+            leave(trainers[i]);
+    return status == HR_OK && !*out ? HR_END : status;
 }
 
-hr_status hr_trainers_wait(hr_trainer *const *trainers, int32_t count, double timeout_s,
-                           int32_t *ended_out, hr_error *err)
+static hr_status wait_inside(hr_runtime *runtime, hr_trainer *const *trainers, int32_t count,
+                             double timeout_s, int32_t *ended_out, hr_error *err)
 {
-    hr_runtime *runtime = NULL;
-    uint64_t began = hr__now_ns(), waited = 0;
-    HR_TRY(check_set(trainers, count, &runtime, err));
+    uint64_t began = hr__now_ns();
     uint64_t timeout_ns =
         timeout_s < 0 || timeout_s > 1e9 ? UINT64_MAX : (uint64_t)(timeout_s * 1e9);
     for (;;) {
@@ -205,11 +224,23 @@ hr_status hr_trainers_wait(hr_trainer *const *trainers, int32_t count, double ti
             *ended_out = first;
             return HR_OK;
         }
-        waited = hr__now_ns() - began;
+        uint64_t waited = hr__now_ns() - began;
         if (waited >= timeout_ns)
             return HR_FAIL(err, HR_TIMEOUT, "no trainer ended within %.3g s", timeout_s);
         hr__runtime_await_bell(runtime, seen, HR_MIN(WAIT_NS, timeout_ns - waited));
     }
+}
+
+hr_status hr_trainers_wait(hr_trainer *const *trainers, int32_t count, double timeout_s,
+                           int32_t *ended_out, hr_error *err)
+{
+    hr_runtime *runtime = NULL;
+    HR_TRY(enter_all(trainers, count, &runtime, err));
+    hr_status status = wait_inside(runtime, trainers, count, timeout_s, ended_out, err);
+    for (int32_t i = 0; i < count; i++)
+        if (trainers[i])
+            leave(trainers[i]);
+    return status;
 }
 
 bool hr_trainer_has_ended(const hr_trainer *trainer)
@@ -230,12 +261,12 @@ hr_status hr_trainer_finish(hr_trainer **trainer_inout, hr_trainer_result **out,
     hr_error cancelled = HR_ERROR_INIT;
     if (!trainer)
         return HR_OK;
-    if (trainer->in_step)
-        return HR_FAIL(err, HR_INVALID, "a callback of %s finishes it: cancel it there instead",
-                       trainer->options.name);
-    *trainer_inout = NULL;
-    if (hr__runtime_is_foreign(trainer->runtime))
+    if (hr__runtime_is_foreign(trainer->runtime)) {
+        *trainer_inout = NULL;
         return hr__runtime_check(trainer->runtime, err); // our parent's
+    }
+    HR_TRY(enter(trainer, err));
+    *trainer_inout = NULL;
     hr_status status = HR_FAIL(&cancelled, HR_CANCELLED, "%s was cancelled", trainer->options.name);
     note_status(trainer, trainer->ended ? HR_OK : status, &cancelled);
     trainer->options.on_report = NULL; // no callback from here

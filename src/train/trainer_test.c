@@ -130,6 +130,7 @@ typedef struct bench {
     hr_trainer_dataset datasets[1];
     char folder[64], run[96], payload[128];
     int reports, checkpoints, restarts, lines;
+    hr_trainer *own; // its callbacks try to wait for it
     char last[512], line[512];
 } bench;
 
@@ -164,7 +165,16 @@ static void bench_close(bench *b)
 
 static hr_status on_report(void *context, int64_t rank, const char *json, hr_error *err)
 {
-    ((bench *)context)->reports++;
+    bench *b = context;
+    int32_t ended;
+    hr_trainer_result *result = NULL;
+    b->reports++;
+    if (b->own) {
+        assert_int_equal(hr_trainers_wait(&b->own, 1, 0, &ended, err), HR_INVALID);
+        assert_int_equal(hr_trainer_finish(&b->own, &result, err), HR_INVALID);
+        assert_non_null(b->own);
+        hr_trainer_cancel(b->own);
+    }
     return HR_OK;
 }
 
@@ -256,6 +266,23 @@ static void trainer__that_runs_is_ended_by_finish(void **unused)
     assert_status(hr_trainer_finish(&trainer, &result, &err), HR_CANCELLED);
     assert_null(trainer);
     assert_int_equal(result->workers[0].end, HR_WORKER_CANCELLED);
+    hr_trainer_result_free(&result);
+    bench_close(&b);
+}
+
+static void trainer__may_be_cancelled_and_no_more_in_its_callbacks(void **unused)
+{
+    bench b;
+    hr_trainer_result *result = NULL;
+    hr_error err = HR_ERROR_INIT;
+    int32_t ended;
+    bench_open(&b);
+    hr_trainer_options o = options_of(&b, "commit");
+    o.run_folder = b.run;
+    assert_ok(hr_trainer_start(b.runtime, &o, &b.own, &err), &err);
+    assert_ok(hr_trainers_wait(&b.own, 1, 60, &ended, &err), &err);
+    assert_int_equal(b.reports, 1);
+    assert_status(hr_trainer_finish(&b.own, &result, &err), HR_CANCELLED);
     hr_trainer_result_free(&result);
     bench_close(&b);
 }
@@ -595,6 +622,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(trainers__run_at_once_in_one_thread),
         cmocka_unit_test(trainer__that_runs_is_ended_by_finish),
+        cmocka_unit_test(trainer__may_be_cancelled_and_no_more_in_its_callbacks),
         cmocka_unit_test(slots__are_taken_waited_for_and_given_back),
         cmocka_unit_test(slots__that_can_never_be_had_are_refused_at_once),
         cmocka_unit_test(watchdog__says_who_waits_for_whom),
