@@ -1,7 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# The unit and flow tests in a loop, two at a time, until SOAK_SECONDS (600 unless set) have passed or one fails.
+# The unit and flow tests in a loop, two at a time, until SOAK_SECONDS (600 unless set) have passed or one fails. Jobs are
+# killed more often than in the tests (HEADRACE_KILLS).
 set -e
+export HEADRACE_KILLS=${HEADRACE_KILLS:-50}
 end=$(($(date +%s) + ${SOAK_SECONDS:-600}))
 rounds=0
 while [ "$(date +%s)" -lt "$end" ]; do

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the C examples over a table that the first of them makes, and looks at what they print.
 
-    run_examples.py MAKE_TRIPS TRAIN_LOOP READ_SPEED
+    run_examples.py MAKE_TRIPS TRAIN_LOOP READ_SPEED TRAIN_RESUME
 """
 
 import os
@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 
 ROWS = 20000
 
@@ -21,8 +22,24 @@ def run(*command):
     return done.stdout
 
 
+def killed_and_resumed(program, trips, run_folder):
+    """Killed once its third checkpoint stands, then run again: the rows of both, each counted once."""
+    job = subprocess.Popen([program, trips, run_folder], stdout=subprocess.PIPE, text=True)
+    until = time.monotonic() + 60
+    while not os.path.exists(os.path.join(run_folder, 'checkpoint_000002')):
+        assert job.poll() is None and time.monotonic() < until, 'no checkpoint was committed'
+        time.sleep(0.005)
+    job.kill()
+    first = job.communicate()[0].splitlines()
+    assert first == ['worker 0 begins at row 0 of epoch 0'], first
+    began, done, _ = run(program, trips, run_folder).splitlines()
+    row = int(re.fullmatch(r'worker 0 begins at row (\d+) of epoch \d+', began).group(1))
+    assert 2560 <= row < 2 * ROWS and (row % 256 == 0 or row > ROWS), began
+    return done
+
+
 def main():
-    make_trips, train_loop, read_speed = sys.argv[1:]
+    make_trips, train_loop, read_speed, train_resume = sys.argv[1:]
     with tempfile.TemporaryDirectory() as folder:
         trips = os.path.join(folder, 'trips')
         assert run(make_trips, trips, str(ROWS)).startswith(f'{ROWS} rows in ')
@@ -39,7 +56,11 @@ def main():
         assert lines[0].startswith(f'{ROWS} rows, '), lines
         assert lines[0] == lines[1], lines  # both epochs the same
         assert lines[2].startswith(f'{2 * ROWS // 1000} batches; '), lines
-    print('3 examples ran')
+
+        at_once = run(train_resume, trips, os.path.join(folder, 'run_a')).splitlines()[1]
+        assert at_once.startswith(f'worker 0 trained on {2 * ROWS} rows in 2 epochs, fares '), at_once
+        assert killed_and_resumed(train_resume, trips, os.path.join(folder, 'run_b')) == at_once
+    print('4 examples ran')
 
 
 if __name__ == '__main__':
