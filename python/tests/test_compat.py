@@ -203,6 +203,37 @@ print(result.metrics)
     assert "{'rows': 400, 'world': 2, 'rank': 0}" in done.stdout
 
 
+def test_a_torch_loop_of_the_time_runs_in_workers(ray_script):
+    pytest.importorskip('torch')
+    done = ray_script('''
+import ray
+import torch
+from ray.air import Checkpoint, session
+from ray.air.config import DatasetConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchTrainer, prepare_model
+
+
+def loop(config):
+    model = prepare_model(torch.nn.Linear(1, 1))
+    rows = 0
+    for features, labels in session.get_dataset_shard("train").to_torch(
+            label_column="y", feature_columns=["x"], label_column_dtype=torch.float, feature_column_dtypes=torch.float, batch_size=5):
+        torch.nn.functional.mse_loss(model(features), labels).backward()
+        rows += len(labels)
+    session.report({"rows": rows, "world": session.get_world_size()}, checkpoint=Checkpoint.from_dict({"rows": rows}))
+
+
+data = ray.data.from_items([{"x": float(i), "y": 2.0 * i} for i in range(40)])
+result = TorchTrainer(loop, train_loop_config={}, scaling_config=ScalingConfig(num_workers=2), run_config=RunConfig(name="r"),
+                      datasets={"train": data}, dataset_config={"train": DatasetConfig(use_stream_api=True)}).fit()
+print(result.metrics, result.checkpoint.to_dict())
+pipe = data.repeat(2)
+print([sum(len(b) for b in epoch.iter_batches(batch_size=8)) for epoch in pipe.iter_epochs()])
+''')
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-2:] == ["{'rows': 20, 'world': 2} {'rows': 20}", '[40, 40]']
+
+
 def test_data_of_the_time(ray_script, tmp_path):
     hr.from_numpy({'x': [1.0, 2.0, 3.0], 'y': [1, 2, 3]}).write_parquet(tmp_path / 'p')
     done = ray_script('''

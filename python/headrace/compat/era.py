@@ -8,6 +8,7 @@ from headrace import train as _train
 from headrace._feeds import Feeds as _Feeds
 from headrace.dataset import Dataset as _Dataset
 from headrace import preprocessors as _preprocessors
+from headrace.train.torch import TorchConfig as _TorchConfig, get_device, prepare_model  # noqa: F401
 from headrace.preprocessors import BatchMapper, Chain, Preprocessor, PreprocessorNotFittedException  # noqa: F401
 from headrace.train import (Checkpoint, CheckpointConfig, DatasetConfig, FailureConfig, Result, get_checkpoint,  # noqa: F401
                             world_rank, world_size)
@@ -260,12 +261,24 @@ def _arrived(pickled, era):
 class _Loops:
     """A trainer whose loop is written for Ray."""
 
-    def __init__(self, train_loop_per_worker, *, torch_config=None, tensorflow_config=None, backend_config=None, **options):
+    def __init__(self, train_loop_per_worker, *, tensorflow_config=None, backend_config=None, **options):
         super().__init__(_Carried(train_loop_per_worker), **options)
 
 
 class DataParallelTrainer(_Loops, _train.DataParallelTrainer):
     pass
+
+
+class TorchTrainer(_Loops, _train.TorchTrainer):
+    pass
+
+
+class TensorflowTrainer(_Loops, _train.TensorflowTrainer):
+    pass
+
+
+def TorchConfig(backend=None, init_method='env', timeout_s=1800):
+    return _TorchConfig(backend, timeout_s)
 
 
 class SeedDummyTrainer(_train.DummyTrainer):

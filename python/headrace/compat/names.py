@@ -72,6 +72,8 @@ MODULES = {
     'ray.tune.suggest': _same(_SEARCH),
     'ray.tune.suggest.basic_variant': _same(['BasicVariantGenerator']),
     'ray.tune.suggest.optuna': _same(['OptunaSearch']),
+    'ray.train.torch': _same(['TorchTrainer', 'TorchConfig', 'prepare_model', 'get_device']),
+    'ray.train.tensorflow': _same(['TensorflowTrainer']),
     'ray.internal': {},
     'ray.internal.internal_api': {'memory_summary': 'memory_summary'},
     'ray._private': {},
