@@ -167,6 +167,13 @@ def test_what_a_function_is_given_beside_its_setting(kept):
     assert [r.metrics['y'] for r in grid] == [7, 8]
 
 
+def test_datasets_of_a_function_are_shards_in_it(kept):
+    grid = tune.Tuner(summing, param_space={'datasets': {'train': hr.range(20).map('x = id')}, 'lr': 3}, run_config=kept(verbose=0)).fit()
+    assert grid[0].metrics['total'] == 190 and grid[0].metrics['lr'] == 3 and grid.source_reads['param_space/0'].reads == 1
+    grid = tune.Tuner(summing, param_space={'deep': {'data': hr.range(20)}}, run_config=kept(verbose=0)).fit()
+    assert isinstance(grid.errors[0], TypeError) and "deep/data is a dataset" in str(grid.errors[0])
+
+
 # --- slots ---
 
 def test_what_can_never_fit_is_an_error_at_once(kept):

@@ -283,7 +283,7 @@ def TorchConfig(backend=None, init_method='env', timeout_s=1800):
 
 class SeedDummyTrainer(_train.DummyTrainer):
     """DummyTrainer of ray.ml: so many seconds, whole epochs; batches are blocks unless batch_size is given."""
-    _keys = ('bytes_read', 'num_batches', 'num_epochs')
+    _name, _keys = 'DummyTrainer', ('bytes_read', 'num_batches', 'num_epochs')
     _index_bytes = _INDEX_BYTES
 
     def __init__(self, *, scaling_config=None, runtime_seconds=30, prefetch_blocks=1, batch_size=None, datasets=None,
@@ -294,6 +294,7 @@ class SeedDummyTrainer(_train.DummyTrainer):
 
 class AirDummyTrainer(_train.DummyTrainer):
     """DummyTrainer of ray.air: so many epochs, batches of 4,096 rows."""
+    _name = 'DummyTrainer'
     _index_bytes = _INDEX_BYTES
 
     def __init__(self, *, scaling_config=None, num_epochs=1, prefetch_blocks=1, batch_size=4096, datasets=None,

@@ -56,7 +56,8 @@ class Run:
             run_folder=self.folder, resume_from=self._resume_from, keep=keeping.num_to_keep or 0,
             keep_metric=keeping.checkpoint_score_attribute, keep_smallest=keeping.checkpoint_score_order == 'min',
             preprocessor=None if t.preprocessor is None or self.folder is None else saved_preprocessor(t.preprocessor),
-            max_failures=failures.max_failures, fail_fast=t._ends_together, **t.scaling_config.slots(rt.slots()['cpus']))
+            max_failures=failures.max_failures, fail_fast=t._ends_together,
+            ingest_bytes=t.scaling_config.ingest_bytes, **t.scaling_config.slots(rt.slots()['cpus']))
         if isinstance(made, str):
             self.waits_for = made
             return False

@@ -42,6 +42,7 @@ class Experiment:
         self.searcher, self.scheduler, self.trials, self.created = searcher, scheduler, trials, created
         self._waiting = [t for t in trials if t.status == PENDING]
         self._exhausted = self._over = self._told_slots = False
+        self._seen = set()  # names of metrics
         self._deadline = None if config.time_budget_s is None else time.monotonic() + config.time_budget_s
 
     # --- the loop ---
@@ -169,8 +170,11 @@ class Experiment:
         return True
 
     def _reported(self, trial, run, metrics):
-        counted = trial.reported(metrics)
+        counted, metric = trial.reported(metrics), self.scheduler.metric
         self.searcher.on_trial_result(trial.id, counted)
+        if metric in self._seen and metric not in counted:
+            return  # a report of something else
+        self._seen.update(counted)
         if trial.stopped_by is None and self.scheduler.on_trial_result(trial.id, counted) == STOP:
             trial.stopped_by = type(self.scheduler).__name__
             run.stop()
@@ -231,14 +235,15 @@ class Experiment:
         return self.sharing.figures(self.trials)
 
     def save(self):
-        self.folder.write_json(_state.STATE, {
-            'version': _state.VERSION, 'created': self.created, 'updated': time.time(), 'trainable': self.maker.name,
-            'metric': self.config.metric, 'mode': self.config.mode, 'source_reads': self.source_reads(),
-            'trials': [t.record() for t in self.trials]})
+        """The searcher first: one that knows of a trial which is not there yet does no harm, one that is missing would."""
         try:
             _state.write_atomically(self.folder.at(_state.SEARCH), self.names.dumps((self.searcher, self.scheduler)))
         except (TypeError, AttributeError, pickle.PicklingError) as e:
             raise ValueError(f'the search algorithm or scheduler cannot be kept: {e}') from e
+        self.folder.write_json(_state.STATE, {
+            'version': _state.VERSION, 'created': self.created, 'updated': time.time(), 'trainable': self.maker.name,
+            'metric': self.config.metric, 'mode': self.config.mode, 'source_reads': self.source_reads(),
+            'trials': [t.record() for t in self.trials]})
 
 
 def restored_trials(folder, names, records, *, resume_errored=False, restart_errored=False):

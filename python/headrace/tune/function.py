@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Functions as trainables: a function of the setting that reports, run in one worker."""
 
+from ..dataset import Dataset
 from ..train.trainer import DataParallelTrainer
+from . import space as _space
 
 
 class _Loop:
@@ -22,6 +24,10 @@ class FunctionTrainer(DataParallelTrainer):
 
     def __init__(self, function, *, config=None, parameters=None, **options):
         settings = dict(config or {})
+        for path, value in _space.leaves({k: v for k, v in settings.items() if k != 'datasets'}):
+            if isinstance(value, Dataset):
+                raise TypeError(f"{'/'.join(map(str, path))} is a dataset, which does not travel to a worker: put it under 'datasets', "
+                                'and get_dataset_shard(name) has it in the function')
         super().__init__(_Loop(function, parameters or {}), train_loop_config=settings, datasets=settings.pop('datasets', None),
                          **options)
         self.__name__ = getattr(function, '__name__', type(function).__name__)

@@ -26,7 +26,8 @@ class Maker:
             self.datasets = {}
         else:
             self._known, self._given = arguments_of(trainable)
-            self.name, self.run_config = type(trainable).__name__, trainable.run_config
+            self.name = getattr(trainable, '_name', type(trainable).__name__)
+            self.run_config = trainable.run_config
             self.datasets = trainable.datasets
         self._check(param_space)
 

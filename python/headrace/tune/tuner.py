@@ -50,9 +50,10 @@ class Tuner:
             folder.close()
 
     def _go_on(self, names, scheduler):
-        path, found, errored = self._restored
+        path, errored = self._restored
         folder = _state.Folder(path)
         try:
+            found = _state.restored_path(path)[1]
             trials = restored_trials(folder, names, found['trials'], **errored)
             searcher, scheduler = names.loads(_state.read_bytes(folder.at(_state.SEARCH)))
             searcher.restored(len(trials))
@@ -87,16 +88,17 @@ class Tuner:
     # --- restore ---
 
     @classmethod
-    def restore(cls, path, trainable=None, *, param_space=None, resume_errored=False, restart_errored=False):
+    def restore(cls, path, trainable=None, *, param_space=None, tune_config=None, run_config=None, resume_errored=False,
+                restart_errored=False):
         """The experiment of a folder again: fit() runs what had not ended, from the last checkpoints.
 
-        trainable, param_space: as the Tuner was given them; left out they are taken from the folder, which has no datasets.
+        trainable, param_space, ...: as the Tuner was given them; left out they are taken from the folder, which has no datasets.
         resume_errored, restart_errored: trials that failed go on from their checkpoint, or begin anew.
         """
         import pickle
-        path, found = _state.restored_path(path)
+        path = _state.restored_path(path)[0]
         parts = pickle.loads(_state.read_bytes(os.path.join(path, _state.TUNER)))
-        given = {'trainable': trainable, 'param_space': param_space}
+        given = {'trainable': trainable, 'param_space': param_space, 'tune_config': tune_config, 'run_config': run_config}
         names = _state.Names(getattr(trainable, 'datasets', None), param_space)
         for name, data in parts.items():
             if given.get(name) is None:
@@ -104,16 +106,17 @@ class Tuner:
                     raise ValueError(f'{path}: the {name} could not be kept: Tuner.restore(path, {name}=...)')
                 given[name] = names.loads(data)
         tuner = cls(**given)
-        tuner._restored = path, found, {'resume_errored': resume_errored, 'restart_errored': restart_errored}
+        tuner._restored = path, {'resume_errored': resume_errored, 'restart_errored': restart_errored}
         return tuner
 
     def get_results(self):
         """The ResultGrid of a restored experiment as it stands, without running anything."""
         if self._restored is None:
             raise RuntimeError('get_results is for what Tuner.restore gives: fit() returns the results of a new experiment')
-        path, found, errored = self._restored
+        path, errored = self._restored
         folder = _state.Folder(path)
         try:
+            found = _state.restored_path(path)[1]
             trials = restored_trials(folder, _state.Names(self._maker.datasets, self._space), found['trials'], **errored)
         finally:
             folder.close()
