@@ -214,11 +214,13 @@ from headrace.train import Checkpoint, DataParallelTrainer, RunConfig, get_check
 def loop(config):
     before = get_checkpoint()
     done = before.to_dict()["done"] if before else []
-    for step in range(len(done), 20):
-        done = done + [step]
-        time.sleep(config["pause"])
-        report(steps=len(done), checkpoint=Checkpoint.from_dict({"done": done}))
-    report(done=done == list(range(20)))
+    shard = get_dataset_shard("train")
+    for epoch in shard.epochs(1):
+        for batch in shard.iter_batches(batch_size=10, shuffle="window", seed=4):
+            done = done + batch["id"].tolist()
+            time.sleep(config["pause"])
+            report(rows=len(done), checkpoint=Checkpoint.from_dict({"done": done}))
+    report(done=sorted(done) == list(range(200)), order=hash(tuple(done)))
 
 hr.init(memory_bytes=64 << 20, num_cpus=2)
 trainer = DataParallelTrainer(loop, datasets={"train": hr.range(200)})
@@ -231,6 +233,7 @@ else:
 grid = tuner.fit()
 assert grid.num_errors == 0, grid.errors
 assert all(r.metrics["done"] for r in grid), [r.metrics for r in grid]
+assert len({r.metrics["order"] for r in grid}) == 1
 print("READS", grid.source_reads["datasets/train"].reads, [r.metrics["training_iteration"] for r in grid],
       [[m["training_iteration"] for m in r.metrics_history] == list(range(1, 22)) for r in grid])
 '''
@@ -260,7 +263,7 @@ def restored(script, tmp_path):
     return done.stdout
 
 
-def test_a_killed_experiment_is_restored(script, tmp_path):
+def test_a_killed_experiment_is_restored_at_the_row(script, tmp_path):
     code, said = killed(tmp_path, signal.SIGKILL)
     assert code == -signal.SIGKILL, said
     was = json.loads((tmp_path / 'e' / 'experiment.json').read_text())['trials']
@@ -268,7 +271,7 @@ def test_a_killed_experiment_is_restored(script, tmp_path):
     now = json.loads((tmp_path / 'e' / 'experiment.json').read_text())['trials']
     assert was[0] == now[0]  # the one that was over was not run again
     assert '1 trials are over, 1 go on' in said and 'goes on from checkpoint_' in said
-    # Each life of the driver reads the source once; the reports are those of an undisturbed run.
+    # Each life of the driver reads the source once; the rows, their order and the reports are those of an undisturbed run.
     assert 'READS 2 [21, 21] [True, True]' in said
 
 
