@@ -58,13 +58,16 @@ typedef struct cli_command {
 } cli_command;
 
 extern const cli_command cli_check, cli_inspect, cli_cat, cli_diff, cli_memory, cli_version,
-    cli_worker;
+    cli_which, cli_worker;
 const cli_command *const *cli_commands(void); // NULL-ended
 
 // Parses argv after the command's name into `to`; operands are moved to the front of argv. Returns how many, or -1
 // after having said what is wrong; -2 when --help was printed.
 int cli_parse(const cli_command *command, int argc, char **argv, void *to);
 void cli_help(const cli_command *command);
+#define CLI_SHUFFLES "none|blocks|window"
+// --shuffle's word; NULL leaves *out. -1 after having said what is wrong.
+int cli_shuffle(const char *command, const char *text, hr_shuffle *out);
 // The word of `words` (NULL-ended) most like `word`; NULL: none is.
 const char *cli_nearest(const char *word, const char *const *words);
 

@@ -31,8 +31,7 @@ static const cli_flag flags[] = {
     {"--workers", "N", CLI_INT, FLAG(workers), "worker processes (default 1)", 1},
     {"--prefetch", "N|auto", CLI_INT, FLAG(prefetch), "batches made ahead; 0: none; auto: by bytes",
      0, "auto", -1},
-    {"--shuffle", "none|blocks|window", CLI_TEXT, FLAG(shuffle),
-     "the order of rows (default none)"},
+    {"--shuffle", CLI_SHUFFLES, CLI_TEXT, FLAG(shuffle), "the order of rows (default none)"},
     {"--seed", "N", CLI_INT, FLAG(seed), "of the shuffle (default 0)", 0},
     {"--window-rows", "N", CLI_INT, FLAG(window_rows), "rows permuted together (default 16384)", 1},
     {"--bulk", NULL, CLI_BOOL, FLAG(bulk), "materialise first, then feed"},
@@ -153,20 +152,6 @@ static hr_status make_plan(hr_runtime *runtime, const char *source, const check_
 
 // --- running ---
 
-static int parse_shuffle(const char *text, hr_shuffle *out)
-{
-    static const char *const names[] = {"none", "blocks", "window", NULL};
-    for (int i = 0; text && names[i]; i++)
-        if (strcmp(text, names[i]) == 0) {
-            *out = (hr_shuffle)i;
-            return 0;
-        }
-    if (!text)
-        return 0;
-    cli_usage("check", "--shuffle takes none, blocks or window, not '%s'", text);
-    return -1;
-}
-
 static bool worker_lost(const char *json_or_text, bool json)
 {
     return json ? strstr(json_or_text, "\"end\": \"died\"") ||
@@ -262,7 +247,7 @@ static int run_check(const cli_command *self, int argc, char **argv)
         code = cli_usage(self->name, "--whole-blocks and --batch-rows exclude each other");
     else if (given.epochs > 0 && given.seconds > 0)
         code = cli_usage(self->name, "--epochs and --seconds exclude each other");
-    else if (parse_shuffle(given.shuffle, &shuffle) != 0)
+    else if (cli_shuffle("check", given.shuffle, &shuffle) != 0)
         code = CLI_USAGE;
     else
         code = check(argv[0], &given, shuffle, &err, &status);

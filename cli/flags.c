@@ -242,3 +242,17 @@ void cli_help(const cli_command *command)
     if (command->more)
         printf("\n%s\n", command->more);
 }
+
+int cli_shuffle(const char *command, const char *text, hr_shuffle *out)
+{
+    static const char *const names[] = {"none", "blocks", "window", NULL};
+    for (int i = 0; text && names[i]; i++)
+        if (strcmp(text, names[i]) == 0) {
+            *out = (hr_shuffle)i;
+            return 0;
+        }
+    if (!text)
+        return 0;
+    cli_usage(command, "--shuffle takes " CLI_SHUFFLES ", not '%s'", text);
+    return -1;
+}

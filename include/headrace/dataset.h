@@ -28,10 +28,12 @@ typedef struct hr_read_options {
     bool verify_checksums;      /**< check page CRCs where the file has them */
     hr_lists lists; /**< AUTO: lists of numbers of one length are tensors. RAGGED: always lists */
     const char *const *paths; /**< further paths, NULL-ended, after the one of the call */
+    const char *row_numbers;  /**< the name of a further int64 column: which row of the source each is
+                                   (hr_dataset_locate). Read alone, nothing is decoded. Default: none */
 } hr_read_options;
 #define HR_READ_OPTIONS_INIT                                                                       \
     {                                                                                              \
-        sizeof(hr_read_options), NULL, false, HR_LISTS_AUTO, NULL                                  \
+        sizeof(hr_read_options), NULL, false, HR_LISTS_AUTO, NULL, NULL                            \
     }
 
 /** Parquet files: a file, a glob or a folder (recursively). One footer is read now, the others as
@@ -210,6 +212,16 @@ HR_API HR_USE_RESULT hr_status hr_dataset_num_blocks(const hr_dataset *dataset, 
 /** Exact for materialised data; else what the source's metadata says its decoded values take. */
 HR_API HR_USE_RESULT hr_status hr_dataset_size_bytes(const hr_dataset *dataset, int64_t *bytes_out,
                                                      hr_error *err);
+/** Where a row stands: a value of the column that hr_read_options.row_numbers made. */
+typedef struct hr_row_place {
+    const char *source; /**< the file; borrowed from the dataset */
+    int64_t fragment;   /**< its row group, or block */
+    int64_t row;        /**< in the fragment */
+} hr_row_place;
+/** Of a dataset over one source, also when row-local steps and filters follow the read. NOT_FOUND: it has no such row.
+ *  INVALID: it was not read with row_numbers. */
+HR_API HR_USE_RESULT hr_status hr_dataset_locate(const hr_dataset *dataset, int64_t number,
+                                                 hr_row_place *out, hr_error *err);
 /** Whether it reads from the store. */
 HR_API bool hr_dataset_is_materialized(const hr_dataset *dataset);
 /** The plan as it will run: what is fused, pushed down, run in C or in processes. Freed with hr_text_free. */

@@ -116,6 +116,11 @@ HR_USE_RESULT hr_status hr__synthetic_open(int64_t rows, const int64_t *shape, i
                                            int64_t blocks, const char *column, bool as_range,
                                            hr_reader **out, hr_error *err);
 
+// The reader with one more column, the last: `name`, int64, first_number + the row's number in the reader
+// (numbered.c). Takes inner, also on failure. INVALID: it has such a column.
+HR_USE_RESULT hr_status hr__numbered_open(hr_reader **inner, const char *name, int64_t first_number,
+                                          hr_reader **out, hr_error *err);
+
 // --- writing Parquet (pq_writer.c) ---
 typedef struct hr_parquet_writer hr_parquet_writer;
 typedef struct hr_parquet_write_options {

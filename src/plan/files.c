@@ -28,6 +28,7 @@ struct hr_files {
     _Atomic uint32_t refs;
     hr_runtime *runtime; // borrowed: the node holds it
     hr_open_options options;
+    char *row_numbers; // the column of them; NULL: none
     hr_mutex mutex;
     hr_cond opened;
     file *files; // guards: mutex, except paths
@@ -99,6 +100,10 @@ static hr_status open_reader(hr_files *files, file *f, hr_reader **out, hr_error
     hr_status status;
     HR_TRY(hr__source_open(f->path, &source, err));
     HR_GO(hr__format_open(source, &files->options, &reader, err));
+    if (files->row_numbers)
+        HR_GO(hr__numbered_open(&reader, files->row_numbers,
+                                (int64_t)(f - files->files) << HR_ROW_NUMBER_FILE_SHIFT, &reader,
+                                err));
     if (f->known && (reader->fragment_count != f->fragment_count || reader->rows != f->rows)) {
         status = HR_FAIL(err, HR_CORRUPT,
                          "%s: it had %lld rows in %d row groups and now has %lld in %d: somebody "
@@ -307,7 +312,8 @@ static uint64_t digest_listing(const hr_listing *listing)
 }
 
 hr_status hr__files_open(hr_runtime *runtime, const char *const *patterns, size_t count,
-                         const hr_open_options *options, hr_files **out, hr_error *err)
+                         const hr_open_options *options, const char *row_numbers, hr_files **out,
+                         hr_error *err)
 {
     hr_listing listing = {0};
     hr_files *files = NULL;
@@ -320,6 +326,8 @@ hr_status hr__files_open(hr_runtime *runtime, const char *const *patterns, size_
     files->options = *options;
     hr__mutex_init(&files->mutex);
     hr__cond_init(&files->opened);
+    if (row_numbers)
+        HR_GO(hr__strdup(row_numbers, &files->row_numbers, err));
     HR_GO(hr__alloc_zero(listing.count, sizeof *files->files, &files->files, err));
     for (; files->count < listing.count; files->count++)
         HR_GO(hr__strdup(listing.paths[files->count], &files->files[files->count].path, err));
@@ -355,6 +363,7 @@ void hr__files_unref(hr_files **files)
         hr__free(f->files[i].path);
     }
     hr__free(f->files);
+    hr__free(f->row_numbers);
     hr_schema_unref(&f->schema);
     hr__cond_finish(&f->opened);
     hr__mutex_finish(&f->mutex);

@@ -14,6 +14,8 @@ static const hr_option_row read_rows[] = {
      "check page CRCs where the file has them"},
     {"lists", HR_OPTION_CHOICE, offsetof(hr_read_options, lists), 0, 0, 1, lists_choices,
      "auto: lists of numbers of one length are tensors; ragged: always lists"},
+    {"row_numbers", HR_OPTION_TEXT, offsetof(hr_read_options, row_numbers), 0, 0, 0, NULL,
+     "name of a further column: where each row stands in its source"},
 };
 static const hr_option_table read_table = {"read", sizeof(hr_read_options), read_rows,
                                            HR_COUNTOF(read_rows)};
@@ -36,7 +38,7 @@ static hr_status node_of_files(hr_runtime *rt, const char *path, const hr_read_o
     patterns[0] = path;
     for (size_t i = 1; i < count; i++)
         patterns[i] = o->paths[i - 1];
-    HR_GO(hr__files_open(rt, patterns, count, &open, &files, err));
+    HR_GO(hr__files_open(rt, patterns, count, &open, o->row_numbers, &files, err));
     HR_GO(hr__node_make(rt, HR_NODE_FILES, "read", hr__files_schema(files), NULL, 0, &node, err));
     HR_GO(hr__strdup(path, &node->source, err));
     node->files = files;
@@ -81,6 +83,22 @@ static hr_status check_readable(hr_files *files, hr_error *err)
     return status;
 }
 
+static hr_status select_columns(const hr_dataset *all, const hr_read_options *o, hr_dataset **out,
+                                hr_error *err)
+{
+    const char **names = NULL;
+    size_t count = 0;
+    while (o->columns[count])
+        count++;
+    HR_TRY(hr__alloc_zero(count + 2, sizeof *names, &names, err));
+    for (size_t i = 0; i < count; i++)
+        names[i] = o->columns[i];
+    names[count] = o->row_numbers; // NULL: none
+    hr_status status = hr_dataset_select(all, names, out, err);
+    hr__free(names);
+    return status;
+}
+
 hr_status hr_read_parquet(hr_runtime *runtime, const char *path, const hr_read_options *options,
                           hr_dataset **out, hr_error *err)
 {
@@ -99,7 +117,7 @@ hr_status hr_read_parquet(hr_runtime *runtime, const char *path, const hr_read_o
             *out = all;
         return readable;
     }
-    hr_status status = hr_dataset_select(all, o.columns, out, err);
+    hr_status status = select_columns(all, &o, out, err);
     if (status == HR_NOT_FOUND) {
         name_unsupported(all->node, o.columns, err);
         status = err ? err->status : status;
@@ -117,7 +135,7 @@ hr_status hr_read_parquet(hr_runtime *runtime, const char *path, const hr_read_o
 // --- synthetic rows ---
 
 static hr_status synthetic(hr_runtime *rt, int64_t rows, const int64_t *shape, int32_t ndim,
-                           int64_t blocks, const char *column, bool as_range, hr_dataset **out,
+                           int64_t blocks, bool as_range, const char *row_numbers, hr_dataset **out,
                            hr_error *err)
 {
     hr_reader *reader = NULL;
@@ -125,8 +143,10 @@ static hr_status synthetic(hr_runtime *rt, int64_t rows, const int64_t *shape, i
     char name[128];
     hr_status status;
     HR_TRY(hr__runtime_check(rt, err));
-    HR_TRY(hr__synthetic_open(rows, shape, ndim, blocks ? blocks : 200, column, as_range, &reader,
-                              err));
+    HR_TRY(hr__synthetic_open(rows, shape, ndim, blocks ? blocks : 200, as_range ? "id" : "data",
+                              as_range, &reader, err));
+    if (row_numbers)
+        HR_GO(hr__numbered_open(&reader, row_numbers, 0, &reader, err));
     HR_GO(hr__node_make(rt, HR_NODE_READER, "read", reader->schema, NULL, 0, &node, err));
     node->reader = reader;
     reader = NULL;
@@ -147,13 +167,13 @@ out:
 hr_status hr_range(hr_runtime *runtime, int64_t rows, int64_t blocks, hr_dataset **out,
                    hr_error *err)
 {
-    return synthetic(runtime, rows, NULL, 0, blocks, "id", true, out, err);
+    return synthetic(runtime, rows, NULL, 0, blocks, true, NULL, out, err);
 }
 
 hr_status hr_range_tensor(hr_runtime *runtime, int64_t rows, const int64_t *shape, int32_t ndim,
                           int64_t blocks, hr_dataset **out, hr_error *err)
 {
-    return synthetic(runtime, rows, shape, ndim, blocks, "data", false, out, err);
+    return synthetic(runtime, rows, shape, ndim, blocks, false, NULL, out, err);
 }
 
 // --- blocks in memory ---
@@ -288,6 +308,6 @@ hr_status hr_open_source(hr_runtime *runtime, const char *source, const hr_read_
                        "source '%s': not understood at '%s'; say range:ROWS[,blocks=N] or "
                        "range_tensor:ROWSxAxB[,blocks=N]",
                        source, at);
-    return is_tensor ? hr_range_tensor(runtime, rows, shape, ndim, blocks, out, err)
-                     : hr_range(runtime, rows, blocks, out, err);
+    return synthetic(runtime, rows, shape, ndim, blocks, !is_tensor,
+                     options ? options->row_numbers : NULL, out, err);
 }

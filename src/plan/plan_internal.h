@@ -21,9 +21,11 @@
 
 // --- files.c: many files as one origin; footers are read when needed and given back when many are open ---
 typedef struct hr_files hr_files;
+// A row's number is its file's, shifted, and its own in the file (hr_read_options.row_numbers).
+#define HR_ROW_NUMBER_FILE_SHIFT 40
 HR_USE_RESULT hr_status hr__files_open(hr_runtime *runtime, const char *const *patterns,
-                                       size_t count, const hr_open_options *options, hr_files **out,
-                                       hr_error *err);
+                                       size_t count, const hr_open_options *options,
+                                       const char *row_numbers, hr_files **out, hr_error *err);
 hr_files *hr__files_ref(hr_files *files);
 void hr__files_unref(hr_files **files);
 size_t hr__files_count(const hr_files *files);
