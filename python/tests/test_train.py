@@ -179,7 +179,7 @@ DummyTrainer(scaling_config=ScalingConfig(num_workers=2, use_gpu=False), dataset
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize('line', ['from ray.tune.tuner import Tuner', 'import ray; ray.remote', 'import ray.rllib',
+@pytest.mark.parametrize('line', ['from ray.tune import ExperimentAnalysis', 'import ray; ray.remote', 'import ray.rllib',
                                   'import ray; ray.data.read_csv'])
 def test_compat_names_what_is_missing(script, line):
     done = script(line, command=('-m', 'headrace.compat'))
