@@ -10,9 +10,10 @@
 typedef struct check_flags {
     cli_names columns, tensor;
     cli_steps steps;
-    int64_t batch_rows, epochs, workers, prefetch, memory, threads, seed, window_rows;
+    int64_t batch_rows, global_batch_rows, epochs, workers, prefetch, memory, threads, seed,
+        window_rows, order_lanes;
     double seconds, idle_s;
-    const char *spill, *shuffle, *digest;
+    const char *spill, *shuffle, *tail, *digest;
     bool whole_blocks, bulk, touch, json, checksums;
 } check_flags;
 
@@ -25,6 +26,10 @@ static const cli_flag flags[] = {
     {"--scale", "a,b", CLI_STEP, FLAG(steps), "standard scaling, learned from the data first"},
     {"--tensor", "a,b", CLI_NAMES, FLAG(tensor), "hand these out as one float32 tensor, `tensor`"},
     {"--batch-rows", "N", CLI_INT, FLAG(batch_rows), "rows a batch", 1},
+    {"--global-batch-rows", "N", CLI_INT, FLAG(global_batch_rows),
+     "rows a step, shared by the workers; instead of --batch-rows", 1},
+    {"--tail", "uneven|drop|pad", CLI_TEXT, FLAG(tail),
+     "what becomes of rows that fill no step (default uneven)"},
     {"--whole-blocks", NULL, CLI_BOOL, FLAG(whole_blocks), "blocks as they come (the default)"},
     {"--epochs", "N", CLI_INT, FLAG(epochs), "times to read it all (default 1)", 1},
     {"--seconds", "S", CLI_SECONDS, FLAG(seconds), "whole epochs until so long has passed"},
@@ -34,6 +39,8 @@ static const cli_flag flags[] = {
     {"--shuffle", CLI_SHUFFLES, CLI_TEXT, FLAG(shuffle), "the order of rows (default none)"},
     {"--seed", "N", CLI_INT, FLAG(seed), "of the shuffle (default 0)", 0},
     {"--window-rows", "N", CLI_INT, FLAG(window_rows), "rows permuted together (default 16384)", 1},
+    {"--order-lanes", "N", CLI_INT, FLAG(order_lanes),
+     "lanes that a window takes rows from (default 8)", 1},
     {"--bulk", NULL, CLI_BOOL, FLAG(bulk), "materialise first, then feed"},
     {"--memory", "BYTES", CLI_BYTES, FLAG(memory),
      "the budget, as 1GiB (default: 30 % of available)"},
@@ -152,6 +159,25 @@ static hr_status make_plan(hr_runtime *runtime, const char *source, const check_
 
 // --- running ---
 
+static int parse_tail(const char *text, hr_tail *out)
+{
+    static const char *const names[] = {"uneven", "drop", "pad", NULL};
+    for (int i = 0; text && names[i]; i++)
+        if (strcmp(text, names[i]) == 0) {
+            *out = (hr_tail)i;
+            return 0;
+        }
+    if (!text)
+        return 0;
+    cli_usage("check", "--tail takes uneven, drop or pad, not '%s'", text);
+    return -1;
+}
+
+typedef struct check_words {
+    hr_shuffle shuffle;
+    hr_tail tail;
+} check_words;
+
 static bool worker_lost(const char *json_or_text, bool json)
 {
     return json ? strstr(json_or_text, "\"end\": \"died\"") ||
@@ -170,8 +196,8 @@ static int print_report(const hr_check_report *report, bool json, hr_error *err,
     return code == CLI_OK && lost ? CLI_WORKER_LOST : code;
 }
 
-static hr_check_options make_options(const check_flags *given, hr_shuffle shuffle, double start_s,
-                                     cli_progress *progress)
+static hr_check_options make_options(const check_flags *given, const check_words *words,
+                                     double start_s, cli_progress *progress)
 {
     hr_check_options options = HR_CHECK_OPTIONS_INIT;
     options.workers = given->workers;
@@ -184,7 +210,10 @@ static hr_check_options make_options(const check_flags *given, hr_shuffle shuffl
                                                       : given->prefetch;
     options.bulk = given->bulk;
     options.touch = given->touch;
-    options.shuffle = shuffle;
+    options.shuffle = words->shuffle;
+    options.tail = words->tail;
+    options.order_lanes = given->order_lanes;
+    options.global_batch_rows = given->global_batch_rows;
     options.seed = (uint64_t)given->seed;
     options.window_rows = given->window_rows;
     options.worker_idle_s = given->idle_s;
@@ -195,8 +224,8 @@ static hr_check_options make_options(const check_flags *given, hr_shuffle shuffl
     return options;
 }
 
-static int check(const char *source, const check_flags *given, hr_shuffle shuffle, hr_error *err,
-                 hr_status *status)
+static int check(const char *source, const check_flags *given, const check_words *words,
+                 hr_error *err, hr_status *status)
 {
     int code = CLI_OK;
     hr_runtime_options budget = HR_RUNTIME_OPTIONS_INIT;
@@ -217,7 +246,7 @@ static int check(const char *source, const check_flags *given, hr_shuffle shuffl
         *status = join_waiting(&plan, &prep, err);
     if (*status == HR_OK) {
         cli_progress_begin(&progress);
-        hr_check_options options = make_options(given, shuffle, hr_process_age_s(), &progress);
+        hr_check_options options = make_options(given, words, hr_process_age_s(), &progress);
         *status = hr_check_run(runtime, plan.dataset, prep, &options, &report, err);
         cli_progress_end(&progress);
     }
@@ -238,7 +267,7 @@ static int run_check(const cli_command *self, int argc, char **argv)
     static check_flags given;
     hr_error err = HR_ERROR_INIT;
     hr_status status = HR_OK;
-    hr_shuffle shuffle = HR_SHUFFLE_NONE;
+    check_words words = {HR_SHUFFLE_NONE, HR_TAIL_UNEVEN};
     given.prefetch = -1;
     int code, operands = cli_parse(self, argc, argv, &given);
     if (operands < 0)
@@ -247,10 +276,14 @@ static int run_check(const cli_command *self, int argc, char **argv)
         code = cli_usage(self->name, "--whole-blocks and --batch-rows exclude each other");
     else if (given.epochs > 0 && given.seconds > 0)
         code = cli_usage(self->name, "--epochs and --seconds exclude each other");
-    else if (cli_shuffle("check", given.shuffle, &shuffle) != 0)
+    else if (given.global_batch_rows > 0 && (given.whole_blocks || given.batch_rows > 0))
+        code =
+            cli_usage(self->name, "--global-batch-rows excludes --batch-rows and --whole-blocks");
+    else if (cli_shuffle("check", given.shuffle, &words.shuffle) != 0 ||
+             parse_tail(given.tail, &words.tail) != 0)
         code = CLI_USAGE;
     else
-        code = check(argv[0], &given, shuffle, &err, &status);
+        code = check(argv[0], &given, &words, &err, &status);
     if (status != HR_OK)
         code = cli_interrupt_code(cli_fail(status, &err));
     return code;

@@ -245,11 +245,14 @@ typedef struct hr_check_options {
                          hr_error *err); /**< progress */
     void *context;
     const char *digest; /**< as hr_feed_options: what each worker was given, for hr_digest_diff */
+    int64_t global_batch_rows; /**< as hr_stream_options, as are those below */
+    hr_tail tail;
+    int64_t order_lanes;
 } hr_check_options;
 #define HR_CHECK_OPTIONS_INIT                                                                      \
     {                                                                                              \
         sizeof(hr_check_options), 0, 0, 0, 0.0, 0, false, false, HR_SHUFFLE_NONE, 0, 0, 0.0, NULL, \
-            0.0, NULL, NULL, NULL                                                                  \
+            0.0, NULL, NULL, NULL, 0, HR_TAIL_UNEVEN, 0                                            \
     }
 
 typedef struct hr_check_report hr_check_report;

@@ -57,6 +57,10 @@ typedef struct py_feed {
     hr_stream *stream; // NULL: the feed's own, or a session's
     PyObject *owner;   // what must live as long: a session
     int busy;          // a thread is inside next: another one is refused
+    PyObject *method;  // what opened it, and with which words: load_state_dict opens it anew
+    PyObject *args, *kwargs;
+    int over;       // it was told to go on behind its last epoch
+    hr_position at; // over: where
 } py_feed;
 
 typedef struct py_expr {
@@ -100,14 +104,19 @@ PyObject *py_schema_wrap(py_state *state, const hr_schema *handle);             
 PyObject *py_batch_wrap(py_state *state, hr_batch *batch, hr_block *block,
                         int writable);                                   // takes both
 PyObject *py_feed_wrap(py_state *state, hr_feed *feed, PyObject *owner); // takes feed
+// The feed was opened by this method of the object. Passes on (and gives up, on failure) the reference to the feed.
+PyObject *py_feed_opened_by(PyObject *feed, PyObject *object, const char *method, PyObject *args,
+                            PyObject *kwargs);
 PyObject *py_expr_from(py_state *state,
                        PyObject *value); // Expr as is (new ref), numbers, str, None
 PyObject *py_type_name(const hr_type *type);
 PyObject *py_tensor_make(py_state *state, py_batch *batch, int32_t index, int writable,
                          size_t alignment, hr_nulls nulls, double value);
 PyObject *py_column_values(py_state *state, py_batch *batch,
-                           int32_t index);                       // a list of Python values
-int py_stream_options(PyObject *kwargs, hr_stream_options *out); // batch_rows, drop_last, ...
+                           int32_t index); // a list of Python values
+// batch_rows, drop_last, ...; a position, given as text, is kept in *position.
+int py_stream_options(py_state *state, PyObject *kwargs, hr_stream_options *out,
+                      hr_position *position);
 int py_nulls(PyObject *value, hr_nulls *out, double *value_out); // "error", "nan", a number
 
 // --- Arrow (py_arrow.c) ---

@@ -423,6 +423,7 @@ static hr_status start_feed(void *arg, hr_error *err)
 static PyObject *dataset_feed(py_dataset *self, PyObject *args, PyObject *kwargs)
 {
     start s = {.dataset = self->handle, .options = HR_STREAM_OPTIONS_INIT};
+    hr_position position;
     hr_status status = HR_OK;
     hr_error err = HR_ERROR_INIT;
     py_state *state = py_state_of((PyObject *)self);
@@ -430,13 +431,15 @@ static PyObject *dataset_feed(py_dataset *self, PyObject *args, PyObject *kwargs
         PyErr_SetString(PyExc_TypeError, "feed takes keywords only");
         return NULL;
     }
-    if (py_stream_options(kwargs, &s.options))
+    if (py_stream_options(state, kwargs, &s.options, &position))
         return NULL;
     if (py_wait(self->runtime, start_feed, &s, &status, &err)) {
         hr_feed_close(&s.feed);
         return NULL;
     }
-    return status ? py_raise(state, status, &err) : py_feed_wrap(state, s.feed, NULL);
+    return status ? py_raise(state, status, &err)
+                  : py_feed_opened_by(py_feed_wrap(state, s.feed, NULL), (PyObject *)self, "feed",
+                                      args, kwargs);
 }
 
 static PyObject *dataset_arrow_stream(py_dataset *self, PyObject *args, PyObject *kwargs)

@@ -15,17 +15,49 @@ PyObject *py_feed_wrap(py_state *state, hr_feed *feed, PyObject *owner)
     return (PyObject *)self;
 }
 
-int py_stream_options(PyObject *kwargs, hr_stream_options *out)
+PyObject *py_feed_opened_by(PyObject *feed, PyObject *object, const char *method, PyObject *args,
+                            PyObject *kwargs)
 {
-    static char *keys[] = {"batch_rows", "drop_last", "prefetch_blocks", "prefetch_bytes", "epochs",
-                           "shuffle",    "seed",      "window_rows",     "first_epoch",    NULL};
-    long long rows = 0, blocks = 0, bytes = 0, epochs = 0, window = 0, first_epoch = 0;
+    py_feed *self = (py_feed *)feed;
+    if (!self)
+        return NULL;
+    self->method = PyObject_GetAttrString(object, method);
+    self->args = Py_NewRef(args);
+    self->kwargs = kwargs ? PyDict_Copy(kwargs) : PyDict_New();
+    if (self->method && self->kwargs)
+        return feed;
+    Py_DECREF(feed);
+    return NULL;
+}
+
+int py_stream_options(py_state *state, PyObject *kwargs, hr_stream_options *out,
+                      hr_position *position)
+{
+    static char *keys[] = {"batch_rows",
+                           "drop_last",
+                           "prefetch_blocks",
+                           "prefetch_bytes",
+                           "epochs",
+                           "shuffle",
+                           "seed",
+                           "window_rows",
+                           "first_epoch",
+                           "global_batch_rows",
+                           "tail",
+                           "order_lanes",
+                           "position",
+                           NULL};
+    long long rows = 0, blocks = 0, bytes = 0, epochs = 0, window = 0, first_epoch = 0, step = 0,
+              lanes = 0;
     unsigned long long seed = 0;
-    int drop_last = 0, shuffle = 0;
+    int drop_last = 0, shuffle = 0, tail = 0;
+    const char *from = NULL;
+    hr_error err = HR_ERROR_INIT;
     PyObject *none = PyTuple_New(0);
-    int ok = none && PyArg_ParseTupleAndKeywords(none, kwargs, "|LpLLLiKLL", keys, &rows,
-                                                 &drop_last, &blocks, &bytes, &epochs, &shuffle,
-                                                 &seed, &window, &first_epoch);
+    int ok =
+        none && PyArg_ParseTupleAndKeywords(none, kwargs, "|LpLLLiKLLLiLz", keys, &rows, &drop_last,
+                                            &blocks, &bytes, &epochs, &shuffle, &seed, &window,
+                                            &first_epoch, &step, &tail, &lanes, &from);
     Py_XDECREF(none);
     if (!ok)
         return -1;
@@ -38,6 +70,17 @@ int py_stream_options(PyObject *kwargs, hr_stream_options *out)
     out->seed = seed;
     out->window_rows = window;
     out->first_epoch = first_epoch;
+    out->global_batch_rows = step;
+    out->tail = (hr_tail)tail;
+    out->order_lanes = lanes;
+    if (!from)
+        return 0;
+    hr_status status = hr_position_parse(from, position, &err);
+    if (status) {
+        py_raise(state, status, &err);
+        return -1;
+    }
+    out->position = position;
     return 0;
 }
 
@@ -71,6 +114,9 @@ static void feed_dealloc(py_feed *self)
 {
     Py_XDECREF(feed_close(self, NULL));
     Py_XDECREF(self->owner);
+    Py_XDECREF(self->method);
+    Py_XDECREF(self->args);
+    Py_XDECREF(self->kwargs);
     py_free((PyObject *)self);
 }
 
@@ -80,8 +126,8 @@ static PyObject *feed_next(py_feed *self)
     hr_batch *batch = NULL;
     hr_status status;
     py_state *state = py_state_of((PyObject *)self);
-    if (refuse(self))
-        return NULL;
+    if (self->over || refuse(self))
+        return NULL; // StopIteration, or what refuse said
     do {
         self->busy = 1;
         Py_BEGIN_ALLOW_THREADS status = hr_feed_next(self->handle, &batch, &err);
@@ -100,6 +146,8 @@ static PyObject *feed_next_epoch(py_feed *self, PyObject *unused)
 {
     hr_error err = HR_ERROR_INIT;
     hr_status status;
+    if (self->over)
+        Py_RETURN_FALSE;
     if (refuse(self))
         return NULL;
     do {
@@ -114,15 +162,112 @@ static PyObject *feed_next_epoch(py_feed *self, PyObject *unused)
     return PyBool_FromLong(status == HR_OK);
 }
 
+static int position_of(py_feed *self, hr_position *out)
+{
+    *out = self->at;
+    if (self->over)
+        return 0;
+    if (refuse(self))
+        return -1;
+    hr_feed_position(self->handle, out);
+    return 0;
+}
+
 static PyObject *feed_position(py_feed *self, PyObject *unused)
 {
     hr_position p;
-    if (refuse(self))
+    if (position_of(self, &p))
         return NULL;
-    hr_feed_position(self->handle, &p);
     return Py_BuildValue("{s:L,s:L,s:L,s:K,s:K}", "epoch", (long long)p.epoch, "step",
                          (long long)p.step, "row", (long long)p.row, "seed",
                          (unsigned long long)p.seed, "plan_hash", (unsigned long long)p.plan_hash);
+}
+
+static PyObject *call_json(const char *function, PyObject *value)
+{
+    PyObject *json = PyImport_ImportModule("json");
+    PyObject *made = json ? PyObject_CallMethod(json, function, "O", value) : NULL;
+    Py_XDECREF(json);
+    return made;
+}
+
+static PyObject *feed_state_dict(py_feed *self, PyObject *unused)
+{
+    char text[HR_POSITION_BYTES_MAX];
+    hr_position p;
+    if (position_of(self, &p))
+        return NULL;
+    PyObject *string = PyUnicode_FromString(hr_position_print(&p, text));
+    PyObject *made = string ? call_json("loads", string) : NULL;
+    Py_XDECREF(string);
+    return made;
+}
+
+// The words of an opening as a number; 0 where they are not there.
+static long long word_of(PyObject *kwargs, const char *name)
+{
+    PyObject *value = PyDict_GetItemString(kwargs, name); // borrowed
+    long long number = value ? PyLong_AsLongLong(value) : 0;
+    if (PyErr_Occurred())
+        PyErr_Clear(); // the opening refused it already
+    return number;
+}
+
+// Words that open the feed at a position; epochs are counted from the first one, wherever it goes on.
+static PyObject *words_at(py_feed *self, const char *text, const hr_position *p, int *over_out)
+{
+    PyObject *words = PyDict_Copy(self->kwargs);
+    PyObject *position = words ? PyUnicode_FromString(text) : NULL;
+    long long all = word_of(self->kwargs, "epochs"), epochs = all;
+    if (all >= 0)
+        epochs = (all ? all : 1) + word_of(self->kwargs, "first_epoch") - p->epoch;
+    *over_out = all >= 0 && epochs <= 0;
+    PyObject *left = position ? PyLong_FromLongLong(epochs) : NULL;
+    if (!left || PyDict_SetItemString(words, "position", position) ||
+        PyDict_SetItemString(words, "epochs", left))
+        Py_CLEAR(words);
+    Py_XDECREF(left);
+    Py_XDECREF(position);
+    return words;
+}
+
+static int go_on(py_feed *self, PyObject *words)
+{
+    py_feed *made = (py_feed *)PyObject_Call(self->method, self->args, words);
+    if (!made)
+        return -1;
+    hr_feed *handle = made->handle; // it becomes ours, and ours goes with it
+    made->handle = self->handle;
+    self->handle = handle;
+    Py_DECREF((PyObject *)made);
+    return 0;
+}
+
+static PyObject *feed_load_state_dict(py_feed *self, PyObject *state)
+{
+    hr_position p;
+    hr_error err = HR_ERROR_INIT;
+    int over = 0, failed = 1;
+    if (!self->over && refuse(self))
+        return NULL;
+    PyObject *text = PyUnicode_Check(state) ? Py_NewRef(state) : call_json("dumps", state);
+    const char *json = text ? PyUnicode_AsUTF8AndSize(text, NULL) : NULL;
+    hr_status status = json ? hr_position_parse(json, &p, &err) : HR_OK;
+    if (status)
+        py_raise(py_state_of((PyObject *)self), status, &err);
+    PyObject *words = json && !status ? words_at(self, json, &p, &over) : NULL;
+    if (words) {
+        failed = over ? 0 : go_on(self, words);
+        if (!failed) {
+            self->over = over;
+            self->at = p;
+        }
+    }
+    Py_XDECREF(words);
+    Py_XDECREF(text);
+    if (failed)
+        return NULL;
+    Py_RETURN_NONE;
 }
 
 static PyObject *feed_stats(py_feed *self, PyObject *unused)
@@ -163,6 +308,10 @@ static PyMethodDef methods[] = {
      "Goes to the next epoch; False when there is none."},
     {"position", (PyCFunction)feed_position, METH_NOARGS,
      "Where it stands, after the last batch delivered."},
+    {"state_dict", (PyCFunction)feed_state_dict, METH_NOARGS,
+     "Where it stands, as a dict that JSON can carry: any one rank's restores all."},
+    {"load_state_dict", (PyCFunction)feed_load_state_dict, METH_O,
+     "Goes on from what state_dict said, at any number of ranks. Epochs count from the first."},
     {"stats", (PyCFunction)feed_stats, METH_NOARGS, "Where the reader's time went, in seconds."},
     {"__enter__", (PyCFunction)feed_enter, METH_NOARGS, NULL},
     {"__exit__", (PyCFunction)feed_exit, METH_VARARGS, NULL},

@@ -40,14 +40,18 @@ static PyObject *session_feed(py_session *self, PyObject *args, PyObject *kwargs
     hr_feed *feed = NULL;
     const char *dataset;
     hr_status status;
+    hr_position position;
+    py_state *state = py_state_of((PyObject *)self);
     feed_options.timeout_s = 0.1; // py_feed.c looks for signals in between
-    if (!PyArg_ParseTuple(args, "s", &dataset) || py_stream_options(kwargs, &options))
+    if (!PyArg_ParseTuple(args, "s", &dataset) ||
+        py_stream_options(state, kwargs, &options, &position))
         return NULL;
     Py_BEGIN_ALLOW_THREADS status =
         hr_session_feed(self->handle, dataset, &options, &feed_options, &feed, &err);
     Py_END_ALLOW_THREADS return status
         ? fail(self, status, &err)
-        : py_feed_wrap(py_state_of((PyObject *)self), feed, (PyObject *)self);
+        : py_feed_opened_by(py_feed_wrap(state, feed, (PyObject *)self), (PyObject *)self, "feed",
+                            args, kwargs);
 }
 
 static PyObject *session_report(py_session *self, PyObject *args)

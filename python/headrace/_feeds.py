@@ -5,20 +5,28 @@ Each of them opens a feed (in C) and says in which form its batches are wanted. 
 by the feed; arrays and tensors are views of its batches. Nothing here loops over rows but iter_rows.
 """
 
+import json
+
 _SHUFFLES = {'none': 0, 'blocks': 1, 'window': 2, None: 0}
+_TAILS = {'uneven': 0, 'drop': 1, 'pad': 2, None: 0}
 
 
 def stream_options(batch_size, *, drop_last=False, prefetch_batches=None, prefetch_blocks=None, shuffle='none', seed=0,
-                   window_rows=0):
+                   window_rows=0, order_lanes=0, global_batch_size=None, tail=None):
     """The words of Python as the options of the library. All iter_ functions take these."""
     if shuffle not in _SHUFFLES:
         raise ValueError(f"shuffle {shuffle!r}: 'none', 'blocks' or 'window'")
     if batch_size is not None and batch_size <= 0:
         raise ValueError(f'batch_size {batch_size}: a positive number of rows, or None for whole blocks')
+    if tail not in _TAILS:
+        raise ValueError(f"tail {tail!r}: 'uneven', 'drop' or 'pad'")
+    if global_batch_size is not None:
+        batch_size = None  # the ranks' parts of it
     ahead = prefetch_blocks if prefetch_blocks is not None else prefetch_batches
     ahead = 0 if ahead is None else ahead or -1  # the library's 0 is automatic, -1 is none
     return {'batch_rows': batch_size or 0, 'drop_last': drop_last, 'prefetch_blocks': ahead,
-            'shuffle': _SHUFFLES[shuffle], 'seed': seed or 0, 'window_rows': window_rows}
+            'shuffle': _SHUFFLES[shuffle], 'seed': seed or 0, 'window_rows': window_rows, 'order_lanes': order_lanes,
+            'global_batch_rows': global_batch_size or 0, 'tail': _TAILS[tail]}
 
 
 class Batches:
@@ -29,6 +37,7 @@ class Batches:
 
     def __init__(self, feed, form, *, ends=True, epochs=False):
         self._feed, self._form, self._ends, self._epochs = feed, form, ends, epochs
+        self._state = None  # ended: where
 
     def __iter__(self):
         return self
@@ -47,9 +56,22 @@ class Batches:
 
     def close(self):
         """Ends it early: what was made ahead is given back. Batches that are held stay valid."""
-        if self._feed is not None and self._ends:
-            self._feed.close()
+        if self._feed is not None:
+            self._state = self._feed.state_dict()
+            if self._ends:
+                self._feed.close()
         self._feed = None
+
+    def state_dict(self):
+        """Where it stands, after the last batch it gave: a few hundred bytes that JSON can carry. Any one rank's restores all,
+        at any number of workers and any prefetch."""
+        return self._state if self._feed is None else self._feed.state_dict()
+
+    def load_state_dict(self, state):
+        """Goes on from what state_dict said. Refused (InvalidError) for other data or another order."""
+        if self._feed is None:
+            raise ValueError('this iterator has ended or was closed: ask for a new one and load the state there')
+        self._feed.load_state_dict(state)
 
 
 class Passes:
@@ -58,6 +80,7 @@ class Passes:
     def __init__(self, opened):
         self._opened, self._feeds, self._unread = opened, {}, set()
         self.last = None  # the feed of the last pass
+        self.loaded = None  # where the next feed that is opened goes on
 
     def feed(self, epochs, options):
         """epochs: how many passes there will be, so that nothing is read ahead for another one; None: unknown."""
@@ -65,13 +88,32 @@ class Passes:
         key = (epochs, *sorted(options.items()))
         feed = self._feeds.get(key)
         if feed is None:
-            feed = self._feeds[key] = self._opened(epochs=epochs or -1, **options)
+            feed = self._feeds[key] = self._open(epochs, options)
         elif key in self._unread:
             self._unread.remove(key)
         elif not feed.next_epoch():
             raise _core.InvalidError(f'there are {epochs} passes over this, as was asked for, and no more')
         self.last = feed
         return feed
+
+    def _open(self, epochs, options):
+        if self.loaded is None:
+            return self._opened(epochs=epochs or -1, **options)
+        from . import _core
+        left = epochs - self.loaded['epoch'] if epochs else -1
+        if left == 0 or epochs and left < 0:
+            raise _core.InvalidError(f"the state that was loaded is behind the last of the {epochs} passes")
+        feed = self._opened(epochs=left, **options, position=json.dumps(self.loaded))
+        self.loaded = None
+        return feed
+
+    def state_dict(self):
+        """Where the last pass stands; None: nothing was read yet."""
+        return self.loaded if self.last is None else self.last.state_dict()
+
+    def load_state_dict(self, state):
+        self.clear()
+        self.loaded = dict(state)
 
     def schema(self, epochs, options):
         """The schema of the feed that the next pass with these options reads."""
@@ -91,8 +133,10 @@ class Feeds:
     """The iter_ functions. Whoever has them has _begin, which opens a feed, and may have _packing, which packs in C.
 
     order, in all of them: drop_last, prefetch_blocks (or prefetch_batches: how many are made ahead; None: found from the data
-    and the budget; 0: none), shuffle ('none', 'blocks', 'window'), seed, window_rows; of a Dataset also epoch, the number of
-    the epoch whose order is wanted; of a shard epochs, how many passes there will be at most.
+    and the budget; 0: none), shuffle ('none', 'blocks', 'window'), seed, window_rows, order_lanes; global_batch_size (rows a
+    step over all workers, instead of batch_size), tail ('uneven', 'drop', 'pad': what becomes of the rows that do not fill an
+    epoch's last step); of a Dataset also epoch, the number of the epoch whose order is wanted; of a shard epochs, how many
+    passes there will be at most.
     """
 
     def _begin(self, form, batch_size, order):

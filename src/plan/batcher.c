@@ -2,8 +2,8 @@
 // The batcher: pieces in order become batches in order, as a flow of its own.
 //
 // Taking (batch_take.c) says what the next batches hold. Those that lie within one piece are views of it, and all that
-// do are one item; a batch that spans pieces is gathered into an object of its own by a pool thread, and so are permuted
-// rows, as many batches of a round at once as make a fair piece of work: they are views of what was gathered.
+// do are one item; a batch that spans pieces is gathered into an object of its own by a pool thread, and so are
+// permuted rows, as many batches of a round at once as make a fair piece of work: they are views of what was gathered.
 #include "plan/batch_parts.h"
 
 #include <string.h>

@@ -3,9 +3,9 @@
 //
 // A piece is larger than a lane's share of a round, so that pages are decompressed once; which rows of it belong to
 // which round is marked on it, and after a filter the marks say how many of them are left. The next piece is always
-// that of the lowest lane that the oldest incomplete round lacks. A piece of a function's input is a call's (or a few), cut
-// from the unit's start as everywhere, and belongs as a whole to the round of its first row: nobody knows which of a
-// function's rows came from which.
+// that of the lowest lane that the oldest incomplete round lacks. A piece of a function's input is a call's (or a few),
+// cut from the unit's start as everywhere, and belongs as a whole to the round of its first row: nobody knows which of
+// a function's rows came from which.
 #include "plan/lanes.h"
 
 #include "base/vec.h"

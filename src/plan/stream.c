@@ -2,10 +2,10 @@
 // Streams running: batches dealt to ranks, each through a channel of its own.
 //
 // One leg serves all ranks: batch b of an epoch is rank b % ranks' of step b / ranks. A rank whose channel is full
-// holds the leg up, as it should while all train in step. But when another rank has waited for LAG_NS with nothing left, the
-// full one is let go: its undelivered batches are taken back, the shared leg passes it over from there on, and when it
-// asks again a leg of its own makes what it missed (and all that follows), from the place that the oldest batch taken
-// back names. So a rank that sleeps never holds up its peers, and loses nothing when it wakes.
+// holds the leg up, as it should while all train in step. But when another rank has waited for LAG_NS with nothing
+// left, the full one is let go: its undelivered batches are taken back, the shared leg passes it over from there on,
+// and when it asks again a leg of its own makes what it missed (and all that follows), from the place that the oldest
+// batch taken back names. So a rank that sleeps never holds up its peers, and loses nothing when it wakes.
 #include "plan/stream_parts.h"
 
 #include "base/os.h"

@@ -15,10 +15,10 @@
 // The payload of a check's worker. The same program at both ends: bytes as they lie, after magic and size.
 typedef struct hr_check_job {
     uint32_t magic, bytes;
-    int64_t batch_rows, epochs, prefetch_blocks, window_rows;
+    int64_t batch_rows, global_batch_rows, epochs, prefetch_blocks, window_rows, order_lanes;
     uint64_t seed;
     double seconds;
-    uint32_t shuffle, touch;
+    uint32_t shuffle, tail, touch, unused;
     char digest[1024]; // empty: none
 } hr_check_job;
 
@@ -47,7 +47,7 @@ typedef struct hr_check_worker_report {
 
 struct hr_check_report {
     // what was asked
-    int64_t batch_rows, epochs_asked;
+    int64_t batch_rows, global_batch_rows, epochs_asked;
     hr_shuffle shuffle;
     uint64_t seed;
     bool bulk, touch;

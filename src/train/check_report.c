@@ -181,7 +181,10 @@ static void print_head(const hr_check_report *report, hr_text *out)
     hr__text_add(out, " rows, %s    %lld worker%s, ",
                  hr__format_bytes((uint64_t)report->bytes, bytes), (long long)report->worker_count,
                  report->worker_count == 1 ? "" : "s");
-    if (report->batch_rows > 0) {
+    if (report->global_batch_rows > 0) {
+        hr__text_add(out, "steps of ");
+        add_count(out, report->global_batch_rows);
+    } else if (report->batch_rows > 0) {
         hr__text_add(out, "batches of ");
         add_count(out, report->batch_rows);
     } else {
@@ -254,6 +257,9 @@ static void print_memory(const hr_check_report *report, hr_text *out)
     if (report->stream.dropped_rows > 0)
         hr__text_add(out, " %lld rows dropped at epochs' ends.",
                      (long long)report->stream.dropped_rows);
+    if (report->stream.padded_rows > 0)
+        hr__text_add(out, " %lld rows given again to fill epochs' last steps.",
+                     (long long)report->stream.padded_rows);
     if (report->touch)
         hr__text_add(out, " Checksum %016llx.", (unsigned long long)report->checksum);
     hr__text_char(out, '\n');
@@ -393,6 +399,7 @@ static void json_amounts(const hr_check_report *report, hr_text *out)
     json_int(out, "copied_bytes", (uint64_t)report->copied_bytes);
     json_int(out, "source_bytes", (uint64_t)report->stream.source_bytes);
     json_int(out, "dropped_rows", (uint64_t)report->stream.dropped_rows);
+    json_int(out, "padded_rows", (uint64_t)report->stream.padded_rows);
 }
 
 static void print_json(const hr_check_report *report, hr_text *out)

@@ -40,6 +40,9 @@ static hr_status open_feed(hr_check_loop *loop, hr_error *err)
     const hr_check_job *job = &loop->job;
     hr_stream_options options = HR_STREAM_OPTIONS_INIT;
     options.batch_rows = job->batch_rows;
+    options.global_batch_rows = job->global_batch_rows;
+    options.tail = (hr_tail)job->tail;
+    options.order_lanes = job->order_lanes;
     options.prefetch_blocks = job->prefetch_blocks;
     options.epochs = job->seconds > 0 ? HR_EPOCHS_ENDLESS : job->epochs;
     options.shuffle = (hr_shuffle)job->shuffle;

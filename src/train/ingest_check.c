@@ -16,6 +16,8 @@
 static const hr_option_row check_rows[] = {
     ROW(workers, HR_OPTION_INT, 1, 1, 4096, "worker processes"),
     ROW(batch_rows, HR_OPTION_INT, 0, 0, 1e12, "rows a batch; 0: whole blocks"),
+    ROW(global_batch_rows, HR_OPTION_INT, 0, 0, 1e12, "rows a step; instead of batch_rows"),
+    ROW(order_lanes, HR_OPTION_INT, 0, 0, 256, "lanes of a window shuffle; 0: 8"),
     ROW(epochs, HR_OPTION_INT, 1, 1, 1e12, "times that the dataset is read"),
     ROW(seconds, HR_OPTION_SECONDS, 0, 0, 1e9,
         "whole epochs until so long has passed; 0: by epochs"),
@@ -121,12 +123,15 @@ static hr_check_job make_job(const hr_check_options *o)
     return (hr_check_job){.magic = HR_CHECK_MAGIC,
                           .bytes = sizeof(hr_check_job),
                           .batch_rows = o->batch_rows,
+                          .global_batch_rows = o->global_batch_rows,
                           .epochs = o->epochs,
                           .prefetch_blocks = o->prefetch_blocks,
                           .window_rows = o->window_rows,
+                          .order_lanes = o->order_lanes,
                           .seed = o->seed,
                           .seconds = o->seconds,
                           .shuffle = (uint32_t)o->shuffle,
+                          .tail = (uint32_t)o->tail,
                           .touch = o->touch};
 }
 
@@ -285,6 +290,7 @@ hr_status hr_check_run(hr_runtime *runtime, const hr_dataset *dataset, const hr_
     HR_TRY(hr__alloc_zero(1, sizeof *run.report, &run.report, err));
     hr_runtime_memory(runtime, &run.before);
     run.report->batch_rows = run.options.batch_rows;
+    run.report->global_batch_rows = run.options.global_batch_rows;
     run.report->epochs_asked = run.options.seconds > 0 ? 0 : run.options.epochs;
     run.report->shuffle = run.options.shuffle;
     run.report->seed = run.options.seed;

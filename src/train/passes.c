@@ -267,6 +267,7 @@ static void add_stats(hr_stream_stats *to, const hr_stream *stream)
     to->blocks += s.blocks;
     to->batches += s.batches;
     to->dropped_rows += s.dropped_rows;
+    to->padded_rows += s.padded_rows;
     to->source_bytes += s.source_bytes;
     to->revoked += s.revoked;
     to->padded_rows += s.padded_rows;

@@ -43,11 +43,21 @@ class DatasetShard(Feeds):
     @property
     def epoch(self):
         """The number of the epoch that it stands in."""
-        return self._restored if self._passes.last is None else self._passes.last.position()['epoch']
+        if self._passes.last is not None:
+            return self._passes.last.position()['epoch']
+        return self._passes.loaded['epoch'] if self._passes.loaded else self._restored
 
     def epochs(self, count):
         """Numbers of epochs below count, from the one on where it stands: 0, or that of the checkpoint."""
         yield from range(self.epoch, count)
+
+    def state_dict(self):
+        """Where it stands in the pass that was begun last: JSON can carry it, and any one rank's restores all."""
+        return self._passes.state_dict()
+
+    def load_state_dict(self, state):
+        """The next pass goes on from what state_dict said, at any number of workers."""
+        self._passes.load_state_dict(state)
 
     def stats(self):
         return self._session.stats(self._name)

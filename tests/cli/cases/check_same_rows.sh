@@ -6,6 +6,9 @@ one=$(sum --batch-rows 100)
 for more in '--threads 1' '--threads 8' '--workers 3' '--epochs 1 --prefetch 0' '--memory 64MiB'; do
     [ "$(sum --batch-rows 100 $more)" = "$one" ] || echo "differs with $more"
 done
+[ "$(sum --global-batch-rows 96 --workers 3)" = "$one" ] || echo "differs in steps"
+[ "$(sum --batch-rows 96 --tail drop)" != "$one" ] || echo "nothing dropped"
+[ "$(sum --batch-rows 96 --tail pad)" != "$one" ] || echo "nothing padded"
 [ "$(sum)" = "$one" ] || echo "differs in whole blocks"
 [ "$(sum --batch-rows 7 --bulk)" = "$one" ] || echo "differs in bulk"
 shuffled=$(sum --batch-rows 100 --shuffle window --seed 7)

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Positions in Python: state_dict and load_state_dict of feeds, of iterators and of shards; steps, tails and lanes."""
+
+import json
+
+import numpy as np
+import pytest
+
+import headrace as hr
+
+
+def ids(batches):
+    return [int(i) for batch in batches for i in batch['id']]
+
+
+def table():
+    return hr.range(1000, blocks=11).map('x = id * 0.5').filter('id % 7 != 3')
+
+
+ORDER = {'batch_size': 30, 'shuffle': 'window', 'window_rows': 200, 'order_lanes': 4, 'seed': 5}
+
+
+def test_an_iterator_goes_on_from_its_state():
+    whole = ids(table().iter_batches(**ORDER))
+    for taken in (0, 1, 7, 28):
+        first = table().iter_batches(**ORDER)
+        head = ids(next(first) for _ in range(taken))
+        state = json.loads(json.dumps(first.state_dict()))
+        assert len(json.dumps(state)) < 512
+        first.close()
+        second = table().iter_batches(prefetch_batches=1, **ORDER)
+        second.load_state_dict(state)
+        assert second.state_dict() == state
+        assert head + ids(second) == whole
+
+
+def test_a_state_counts_what_was_delivered_and_not_what_was_made_ahead():
+    batches = table().iter_batches(**ORDER)
+    next(batches)
+    assert batches.state_dict()['step'] == 1 and batches.state_dict()['row'] == 30
+    batches.close()
+    assert batches.state_dict()['step'] == 1  # as it was
+
+
+def test_a_loop_over_epochs_goes_on():
+    """As torchdata's loaders are used: a state is saved every few steps, the loop restarts from the last one."""
+    def loop(state, stop_after, seen):
+        steps = 0
+        with table().feed(epochs=3, **ORDER) as feed:
+            if state is not None:
+                feed.load_state_dict(state)
+            while True:
+                for batch in feed:
+                    seen += batch['id'].values()
+                    steps += 1
+                    if steps == stop_after:
+                        return feed.state_dict()
+                if not feed.next_epoch():
+                    return None
+
+    whole = []
+    assert loop(None, -1, whole) is None
+    seen, state, lives = [], None, 0
+    while True:
+        state = loop(state, 11, seen)
+        lives += 1
+        if state is None:
+            break
+    assert seen == whole and lives == 8
+
+
+def test_a_state_behind_the_last_epoch_gives_nothing_more():
+    with table().feed(epochs=1, **ORDER) as feed:
+        list(feed)
+        state = feed.state_dict()
+        assert state['epoch'] == 1
+        feed.load_state_dict(state)
+        assert list(feed) == [] and not feed.next_epoch() and feed.state_dict() == state
+        feed.load_state_dict({**state, 'epoch': 0})
+        assert len(list(feed)) > 0
+
+
+def test_states_of_something_else_are_refused():
+    batches = table().iter_batches(**ORDER)
+    next(batches)
+    state = batches.state_dict()
+    other = hr.range(1000, blocks=11).iter_batches(**ORDER)
+    with pytest.raises(hr.InvalidError, match='other data'):
+        other.load_state_dict(state)
+    assert len(next(other)['id']) == 30  # it stays what it was
+    with pytest.raises(hr.InvalidError, match='seed 5, not 6'):
+        table().iter_batches(**{**ORDER, 'seed': 6}).load_state_dict(state)
+    for garbage in ({}, {'headrace_position': 1}, {**state, 'row': -1}, {**state, 'more': 1}, 'nonsense', '[]'):
+        with pytest.raises(hr.InvalidError, match='position'):
+            batches.load_state_dict(garbage)
+    with pytest.raises(TypeError):
+        batches.load_state_dict(object())
+    assert ids(batches) == ids(table().iter_batches(**ORDER))[30:]
+
+
+def test_tails_and_steps():
+    rows = list(range(100))
+    assert ids(hr.range(100).iter_batches(batch_size=30, tail='drop')) == rows[:90]
+    assert ids(hr.range(100).iter_batches(global_batch_size=30)) == rows
+    padded = [b['id'] for b in hr.range(100).iter_batches(batch_size=30, tail='pad')]
+    assert [len(b) for b in padded] == [30, 30, 30, 30]
+    assert list(padded[-1]) == [90 + i % 10 for i in range(30)]
+    with pytest.raises(ValueError, match='tail'):
+        hr.range(100).iter_batches(tail='ragged')
+
+
+def test_a_window_shuffle_mixes_across_lanes():
+    order = np.array(ids(hr.range(80000, blocks=16).iter_batches(batch_size=1000, shuffle='window', window_rows=8000, seed=1)))
+    assert sorted(order) == list(range(80000))
+    blocks_of_first_window = np.unique(order[:8000] // 5000)
+    assert len(blocks_of_first_window) == 8  # one block of each of the eight lanes
+    counts = np.bincount(order[:8000] // 5000, minlength=16)
+    assert sorted(counts) == [0] * 8 + [1000] * 8
