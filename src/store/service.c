@@ -143,7 +143,7 @@ typedef struct poll_set {
 
 static hr_status poll_set_grow(poll_set *set, uint32_t peers)
 {
-    if (set->room >= peers && set->fds)
+    if (set->room >= peers && set->room > 0) // set last: all three are there
         return HR_OK;
     uint32_t room = peers + 16;
     size_t fds = (size_t)room * FDS_A_PEER + FDS_OF_OURS;
@@ -163,7 +163,7 @@ static void serve(void *service_)
         hr__mutex_lock(&service->lock);
         uint32_t count = count_peers(service);
         hr__mutex_unlock(&service->lock);
-        if (poll_set_grow(&set, count) != HR_OK && !set.peers) {
+        if (poll_set_grow(&set, count) != HR_OK && set.room == 0) {
             hr__sleep_ns(LETTERS_NS); // no heap at all: later, perhaps
             continue;
         }
