@@ -62,7 +62,7 @@ def test_a_dataset_of_the_space_is_shared_and_a_function_is_called_in_each(kept,
         with open(calls, 'a') as f:
             f.write('.')
         return hr.range(300).map('x = id')
-    grid = tune.Tuner(DataParallelTrainer(summing), param_space={'datasets': {'train': tune.grid_search([shared, own])}},
+    grid = tune.Tuner(DataParallelTrainer(summing, scaling_config=ScalingConfig(ingest_bytes=1 << 20)), param_space={'datasets': {'train': tune.grid_search([shared, own])}},
                       tune_config=tune.TuneConfig(num_samples=2), run_config=kept(verbose=0)).fit()
     assert [r.metrics['total'] for r in grid] == [79800, 44850, 79800, 44850]
     of_space, of_function = grid.source_reads['param_space/0'], grid.source_reads['train: own']

@@ -13,12 +13,17 @@ from ..train.checkpoint import Checkpoint
 from ..train.result import Result
 from . import maker as _maker
 from . import state as _state
+from .results import TuneError
 from .schedulers import STOP
 from .search import FINISHED, BasicVariantGenerator
 from .trial import ERROR, PENDING, RUNNING, TERMINATED, Trial
 
 LOOK_S = 0.2  # the longest wait for a trial before the clock and the table are looked at
 FOREIGN_S = 0.05  # between two looks for slots that trainers of others hold
+
+
+class _NeverFits(Exception):
+    """No trial of the experiment could ever have its slots; the cause says why."""
 
 
 class _Committed:
@@ -89,6 +94,8 @@ class Experiment:
         setting = self.searcher.suggest(f'{number:05d}')
         if not isinstance(setting, dict):
             self._exhausted = setting == FINISHED
+            if setting is None and all(t.is_over for t in self.trials):
+                raise TuneError(f'{type(self.searcher).__name__} waits, and no trial runs that it could wait for')
             return None
         name = f'{self.maker.name}_{number:05d}'
         trial = Trial(number, name, self.folder.at(name), setting)
@@ -108,13 +115,13 @@ class Experiment:
                 return False
             self.table.erase()
             run = self._begun(trainer, trial)
-            if not run.start():
+            if not self._has_slots(run):
                 self.table.waits(f'{trial.name} {run.waits_for}')
                 return False
+        except _NeverFits as e:
+            raise e.__cause__ from None
         except Exception as e:
             self._waiting.remove(trial)
-            if isinstance(e, _core.LimitError) and 'scaling_config' not in self.param_space:
-                raise  # no trial could ever run
             trial.result = Result({}, [], [], 0.0, 0, {}, error=e, path=trial.folder)
             self._over_with(trial, ERROR, e)
             return True
@@ -124,6 +131,14 @@ class Experiment:
             run.history[:0] = trial.kept_history
         self.save()
         return True
+
+    def _has_slots(self, run):
+        try:
+            return run.start()
+        except _core.LimitError as e:
+            if 'scaling_config' in self.param_space:
+                raise  # it is this trial's alone
+            raise _NeverFits from e
 
     def _begun(self, trainer, trial):
         """Its run, with datasets and preprocessor as the experiment shares them. Kept until there is a slot."""
