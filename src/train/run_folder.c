@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LOCK_NAME "/.headrace.lock"
+#define LOCK_NAME ".headrace.lock"
 
 static const char staged[] = ".staged.", doomed[] = ".doomed.";
 
@@ -73,7 +73,7 @@ void hr__run_folder_clean(hr_run_folder *run)
 static hr_status lock_folder(hr_run_folder *run, hr_error *err)
 {
     char *path = NULL;
-    HR_TRY(path_of(run, LOCK_NAME + 1, &path, err));
+    HR_TRY(path_of(run, LOCK_NAME, &path, err));
     hr_status status = hr__file_lock(path, &run->lock_fd, err);
     hr__free(path);
     if (status == HR_AGAIN)
