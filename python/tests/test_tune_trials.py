@@ -94,6 +94,27 @@ def test_what_is_told_to_stream_is_not_kept(kept):
     assert grid[0].error is None and grid.source_reads['datasets/train'].reads >= 2
 
 
+LARGER_THAN_MEMORY = '''
+import headrace as hr
+from headrace import tune
+from headrace.train import DataParallelTrainer, get_dataset_shard, report
+hr.init(memory_bytes=64 << 20, num_cpus=2)
+
+def loop(config):
+    report(total=sum(int(b["data"][:, 0].sum()) for b in get_dataset_shard("train").iter_batches(batch_size=20)))
+
+data = hr.range_tensor(500, shape=(25600,), blocks=100)  # 98 MiB
+grid = tune.Tuner(DataParallelTrainer(loop, datasets={"train": data}), tune_config=tune.TuneConfig(num_samples=2)).fit()
+print("RESULT", [r.metrics["total"] for r in grid], grid.source_reads["datasets/train"].reads)
+'''
+
+
+def test_data_larger_than_memory_is_spilled_and_shared(script, tmp_path):
+    done = script(LARGER_THAN_MEMORY, HEADRACE_RESULTS=str(tmp_path / 'results'))
+    assert 'RESULT [124750, 124750] 1' in done.stdout, done.stdout + done.stderr
+    assert '97.7 MiB kept in the store, ' in done.stdout and ' spilled to disk' in done.stdout
+
+
 # --- failures and early ends ---
 
 def test_a_trial_that_fails_does_not_end_the_others(kept):

@@ -12,6 +12,7 @@ make it; what runs in C runs again with each read, which costs less than the mem
 import copy
 
 from .. import preprocessors as _preprocessors
+from .._runtime import runtime
 from ..dataset import Dataset
 
 
@@ -77,8 +78,8 @@ class Sharing:
         if streamed:
             return dataset
         if source.kept is None:
-            source.kept = dataset.materialize()
-            self._say(f'dataset {source.name}: read once for all trials, {_mib(source.kept.size_bytes())} kept in the store')
+            source.kept, where = _kept(dataset)
+            self._say(f'dataset {source.name}: read once for all trials, {where}')
         return source.kept
 
     def _own(self, trial, name, function, streamed):
@@ -154,8 +155,8 @@ class Shared(_preprocessors.Preprocessor):
             return
         made = self._real.transform(dataset)
         if any('runs as written' in note for note in made._notes[len(dataset._notes):]):
-            made = made.materialize()
-            say(f'{name}: transformed once for all trials, {_mib(made.size_bytes())} kept in the store')
+            made, where = _kept(made)
+            say(f'{name}: transformed once for all trials, {where}')
         self._applied[id(dataset)] = (dataset, made)
 
     def fit_status(self):
@@ -196,6 +197,15 @@ def _difference(dataset, before):
     now = dataset._handle.source_stats()
     return {'rows': now['rows'], 'rows_read': now['rows_read'] - before['rows_read'],
             'bytes_read': now['bytes_read'] - before['bytes_read']}
+
+
+def _kept(dataset):
+    """The dataset materialised, and words for where its blocks are."""
+    before = runtime().memory()['spilled_bytes']
+    made = dataset.materialize()
+    spilled = runtime().memory()['spilled_bytes'] - before
+    on_disk = f', {_mib(spilled)} spilled to disk' if spilled > 0 else ''
+    return made, f'{_mib(made.size_bytes())} kept in the store{on_disk}'
 
 
 def _mib(nbytes):
