@@ -112,16 +112,22 @@ def test_median_stopping_decides_as_computed_by_hand():
     assert report(rule, 'd', 3, 4.5) == 'STOP'  # means of times 2..3: a 2, b 4: the median 3 is better than 3.5
 
 
-def test_median_stopping_needs_others_and_time():
-    rule = tune.MedianStoppingRule(metric='loss', mode='max', grace_period=0, min_samples_required=2, min_time_slice=5)
-    assert report(rule, 'a', 1, 10) == report(rule, 'b', 1, -10) == 'CONTINUE'  # too few others
+def test_median_stopping_needs_others_that_came_as_far():
+    rule = tune.MedianStoppingRule(metric='loss', mode='max', grace_period=0, min_samples_required=2)
+    assert report(rule, 'a', 1, 10) == report(rule, 'b', 1, -10) == 'CONTINUE'  # one other each
     for name in 'ab':
         report(rule, name, 9, 10)
     assert report(rule, 'c', 1, -99) == 'STOP'
-    rule = tune.MedianStoppingRule(metric='loss', mode='max', grace_period=0, min_samples_required=1, min_time_slice=5)
-    report(rule, 'a', 9, 10)
-    assert report(rule, 'c', 1, 10) == 'CONTINUE'
-    assert report(rule, 'c', 4, -1) == 'CONTINUE'  # judged 3 before
+    assert report(rule, 'd', 10, -99) == 'CONTINUE'  # nobody came to 10
+    with pytest.raises(ValueError, match='paused'):
+        tune.MedianStoppingRule(hard_stop=False)
+
+
+def test_nan_is_worst():
+    asha = tune.ASHAScheduler(metric='loss', mode='min', max_t=9, grace_period=1, reduction_factor=3)
+    assert report(asha, 'a', 1, math.nan) == 'CONTINUE'  # nobody to compare with
+    assert report(asha, 'b', 1, 1e9) == 'CONTINUE'
+    assert report(asha, 'c', 1, math.nan) == 'STOP'
 
 
 def test_a_scheduler_names_the_metric_it_misses():

@@ -5,6 +5,7 @@ A scheduler is told of every report and answers CONTINUE or STOP. Its state is p
 experiment decides as it would have.
 """
 
+import math
 import random
 
 CONTINUE, STOP = 'CONTINUE', 'STOP'
@@ -24,12 +25,13 @@ class TrialScheduler:
         self.metric, self.mode = self.metric or metric, self.mode or mode
 
     def _value(self, metrics):
-        """The metric so that more is better, and the time; an error that names what is missing."""
+        """The metric so that more is better (NaN is worst), and the time; an error that names what is missing."""
         for name in (self.metric, self.time_attr):
             if name not in metrics:
                 raise ValueError(f'{type(self).__name__} needs the metric {name!r}, and the trial reported {sorted(metrics)}')
         value = float(metrics[self.metric])
-        return (value if self.mode == 'max' else -value), metrics[self.time_attr]
+        value = value if self.mode == 'max' else -value
+        return (-math.inf if math.isnan(value) else value), metrics[self.time_attr]
 
     def needs_metric(self):
         return True
@@ -53,34 +55,32 @@ class MedianStoppingRule(TrialScheduler):
     their results up to that time.
 
     grace_period: no trial is judged before it, nor are results from before it counted. min_samples_required: so many other
-    trials must have come as far. min_time_slice: a trial is judged at most that often.
+    trials must have come as far. Trials are stopped and never paused, so min_time_slice is accepted and has nothing to do.
     """
 
     def __init__(self, time_attr='time_total_s', metric=None, mode=None, grace_period=60.0, min_samples_required=3,
                  min_time_slice=0, hard_stop=True):
         super().__init__(metric, mode)
+        if not hard_stop:
+            raise ValueError('hard_stop=False pauses trials, and trials cannot be paused here: leave it out')
         self.time_attr, self.grace_period, self.min_samples_required = time_attr, grace_period, min_samples_required
-        self.min_time_slice, self.hard_stop = min_time_slice, hard_stop
-        self._results, self._judged = {}, {}
+        self._results = {}
 
     def on_trial_result(self, trial_id, metrics):
         value, time = self._value(metrics)
         mine = self._results.setdefault(trial_id, [])
         mine.append((time, value))
-        judged = self._judged.get(trial_id)
-        if time < self.grace_period or (judged is not None and time - judged < self.min_time_slice):
-            return CONTINUE
-        self._judged[trial_id] = time
-        others = [r for t, r in self._results.items() if t != trial_id and r[-1][0] >= time]
-        if len(others) < self.min_samples_required:
+        if time < self.grace_period:
             return CONTINUE
         means = []
-        for results in others:
+        for other, results in self._results.items():
             counted = [v for t, v in results if self.grace_period <= t <= time]
-            if counted:
+            if other != trial_id and results[-1][0] >= time and counted:
                 means.append(sum(counted) / len(counted))
-        worse = bool(means) and max(v for _, v in mine) < quantile(means, 0.5)
-        return STOP if worse and self.hard_stop else CONTINUE
+        means = [m for m in means if math.isfinite(m)]
+        if len(means) < max(1, self.min_samples_required):
+            return CONTINUE
+        return STOP if max(v for _, v in mine) < quantile(means, 0.5) else CONTINUE
 
 
 class AsyncHyperBandScheduler(TrialScheduler):
@@ -121,7 +121,8 @@ class AsyncHyperBandScheduler(TrialScheduler):
         for milestone, recorded in self._rungs(trial_id):  # the highest first: a report may pass several
             if time < milestone or trial_id in recorded:
                 continue
-            cutoff = quantile(recorded.values(), 1 - 1 / self.reduction_factor) if recorded else None
+            finite = [v for v in recorded.values() if math.isfinite(v)]
+            cutoff = quantile(finite, 1 - 1 / self.reduction_factor) if finite else None
             recorded[trial_id] = value
             return STOP if cutoff is not None and value < cutoff else CONTINUE
         return CONTINUE
