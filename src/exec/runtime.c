@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #define BUDGET_BYTES_MIN       (16ull << 20)
-#define SCRATCH_KEEP_BYTES_MAX (64ull << 20)
+#define SCRATCH_KEEP_BYTES_MAX (128ull << 20)
 // What is made or restored ahead leaves a quarter of the arena to what is needed now.
 #define RESERVE_PART 4
 
@@ -142,7 +142,7 @@ static hr_status open_parts(hr_runtime *rt, const hr_runtime_options *o, hr_erro
         .reclaim_context = rt,
     };
     HR_TRY(hr__scratch_open(&rt->ledger,
-                            HR_MIN((uint64_t)o->memory_bytes / 16, SCRATCH_KEEP_BYTES_MAX),
+                            HR_MIN((uint64_t)o->memory_bytes / 8, SCRATCH_KEEP_BYTES_MAX),
                             &rt->scratch, err));
     // The store may wake the pool as soon as it lives.
     HR_TRY(hr__pool_start(rt, (int)o->threads, err));

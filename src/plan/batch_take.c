@@ -10,10 +10,8 @@
 
 #include "base/text.h"
 #include <stdio.h>
-#include <string.h>
-
-#define GROUP_BYTES                                                                                \
-    (1 << 20) // permuted at once, or one batch: with its sources within a core's cache
+#include <string.h> // Permuted at once, or one batch. Of narrow rows a whole round, since each group reads every line of it.
+#define GROUP_BYTES (4 << 20)
 
 // --- carrying ---
 
