@@ -65,7 +65,7 @@ const cli_command *const *cli_commands(void); // NULL-ended
 // after having said what is wrong; -2 when --help was printed.
 int cli_parse(const cli_command *command, int argc, char **argv, void *to);
 void cli_help(const cli_command *command);
-#define CLI_SHUFFLES "none|blocks|window"
+#define CLI_SHUFFLES "none|blocks|window|global"
 // --shuffle's word; NULL leaves *out. -1 after having said what is wrong.
 int cli_shuffle(const char *command, const char *text, hr_shuffle *out);
 // The word of `words` (NULL-ended) most like `word`; NULL: none is.

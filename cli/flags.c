@@ -245,7 +245,7 @@ void cli_help(const cli_command *command)
 
 int cli_shuffle(const char *command, const char *text, hr_shuffle *out)
 {
-    static const char *const names[] = {"none", "blocks", "window", NULL};
+    static const char *const names[] = {"none", "blocks", "window", "global", NULL};
     for (int i = 0; text && names[i]; i++)
         if (strcmp(text, names[i]) == 0) {
             *out = (hr_shuffle)i;

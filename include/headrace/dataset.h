@@ -191,6 +191,12 @@ HR_API HR_USE_RESULT hr_status hr_dataset_split(const hr_dataset *dataset, int32
 HR_API HR_USE_RESULT hr_status hr_dataset_randomize_block_order(const hr_dataset *dataset,
                                                                 uint64_t seed, hr_dataset **out,
                                                                 hr_error *err);
+/** All rows in an order that depends on the seed and the epoch alone: uniform, and another one in each
+ *  epoch of a stream (materialize it for one that stays). Rows that lie in memory stay there and are
+ *  gathered; others go through the store, and the disk behind it where they are more than the budget.
+ *  LIMIT when that is full: the message has the numbers. */
+HR_API HR_USE_RESULT hr_status hr_dataset_random_shuffle(const hr_dataset *dataset, uint64_t seed,
+                                                         hr_dataset **out, hr_error *err);
 /** Runs the plan now and keeps its blocks in the store, spilled beyond the budget. The result reads from there. */
 HR_API HR_USE_RESULT hr_status hr_dataset_materialize(const hr_dataset *dataset, hr_dataset **out,
                                                       hr_error *err);

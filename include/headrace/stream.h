@@ -21,6 +21,7 @@ typedef enum hr_shuffle {
     HR_SHUFFLE_NONE = 0,
     HR_SHUFFLE_BLOCKS = 1, /**< fragments in an order of (seed, epoch) */
     HR_SHUFFLE_WINDOW = 2, /**< the same, dealt to lanes; rows permuted within rounds of lanes */
+    HR_SHUFFLE_GLOBAL = 3, /**< all rows, uniform: hr_dataset_random_shuffle */
 } hr_shuffle;
 
 /** What becomes of the rows that do not fill an epoch's last step. */

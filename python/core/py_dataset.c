@@ -234,6 +234,16 @@ static PyObject *dataset_randomize(py_dataset *self, PyObject *args)
                   &err);
 }
 
+static PyObject *dataset_random_shuffle(py_dataset *self, PyObject *args)
+{
+    unsigned long long seed;
+    hr_dataset *made = NULL;
+    hr_error err = HR_ERROR_INIT;
+    if (!PyArg_ParseTuple(args, "K", &seed))
+        return NULL;
+    return finish(self, hr_dataset_random_shuffle(self->handle, seed, &made, &err), &made, &err);
+}
+
 // --- questions and results: these wait ---
 
 typedef struct ask {
@@ -472,6 +482,8 @@ static PyMethodDef methods[] = {
     {"split", (PyCFunction)dataset_split, METH_VARARGS, "(count, index, equal): one part."},
     {"randomize_block_order", (PyCFunction)dataset_randomize, METH_VARARGS,
      "Blocks in an order of (seed, epoch)."},
+    {"random_shuffle", (PyCFunction)dataset_random_shuffle, METH_VARARGS,
+     "All rows in an order of (seed, epoch)."},
     {"schema", (PyCFunction)dataset_schema, METH_NOARGS, "Names and types."},
     {"count", (PyCFunction)dataset_count, METH_NOARGS, "Rows."},
     {"num_blocks", (PyCFunction)dataset_num_blocks, METH_NOARGS, "Blocks."},

@@ -7,7 +7,7 @@ by the feed; arrays and tensors are views of its batches. Nothing here loops ove
 
 import json
 
-_SHUFFLES = {'none': 0, 'blocks': 1, 'window': 2, None: 0}
+_SHUFFLES = {'none': 0, 'blocks': 1, 'window': 2, 'global': 3, None: 0}
 _TAILS = {'uneven': 0, 'drop': 1, 'pad': 2, None: 0}
 
 
@@ -15,7 +15,7 @@ def stream_options(batch_size, *, drop_last=False, prefetch_batches=None, prefet
                    window_rows=0, order_lanes=0, global_batch_size=None, tail=None):
     """The words of Python as the options of the library. All iter_ functions take these."""
     if shuffle not in _SHUFFLES:
-        raise ValueError(f"shuffle {shuffle!r}: 'none', 'blocks' or 'window'")
+        raise ValueError(f"shuffle {shuffle!r}: 'none', 'blocks', 'window' or 'global'")
     if batch_size is not None and batch_size <= 0:
         raise ValueError(f'batch_size {batch_size}: a positive number of rows, or None for whole blocks')
     if tail not in _TAILS:
@@ -133,7 +133,7 @@ class Feeds:
     """The iter_ functions. Whoever has them has _begin, which opens a feed, and may have _packing, which packs in C.
 
     order, in all of them: drop_last, prefetch_blocks (or prefetch_batches: how many are made ahead; None: found from the data
-    and the budget; 0: none), shuffle ('none', 'blocks', 'window'), seed, window_rows, order_lanes; global_batch_size (rows a
+    and the budget; 0: none), shuffle ('none', 'blocks', 'window', 'global'), seed, window_rows, order_lanes; global_batch_size (rows a
     step over all workers, instead of batch_size), tail ('uneven', 'drop', 'pad': what becomes of the rows that do not fill an
     epoch's last step); of a Dataset also epoch, the number of the epoch whose order is wanted; of a shard epochs, how many
     passes there will be at most.

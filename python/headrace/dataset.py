@@ -118,6 +118,14 @@ class Dataset(Feeds):
     def randomize_block_order(self, *, seed=0):
         return self._with(self._handle.randomize_block_order(seed or 0))
 
+    def random_shuffle(self, *, seed=0, num_blocks=None):
+        """All rows in a uniform order of (seed, epoch): another one in each epoch of a feed (materialize it for one that stays).
+
+        Rows in memory are gathered from where they lie; others go through the store, and the disk beyond the budget.
+        """
+        shuffled = self._with(self._handle.random_shuffle(seed or 0))
+        return shuffled.repartition(num_blocks) if num_blocks else shuffled
+
     def window(self, *, blocks_per_window=None, bytes_per_window=None):
         """A DatasetPipeline over windows of blocks. Datasets are streamed without it too: see pipeline.py."""
         from . import pipeline

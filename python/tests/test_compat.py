@@ -261,7 +261,6 @@ MISSING = [
     ('from ray.ml.preprocessors import MinMaxScaler', 'BatchMapper, Chain and StandardScaler'),
     ('from ray.air.util.check_ingest import make_local_dataset_iterator', 'DummyTrainer'),
     ('import ray; ray.data.range(9).window().unknown_name()', 'pipeline.py'), ('import ray.serve', 'names.py'),
-    ('import ray; ray.data.range(9).random_shuffle()', "shuffle='window'"),
 ]
 
 

@@ -14,7 +14,7 @@ double hr__rng_unit(uint64_t seed, uint64_t stream, uint64_t counter); // [0, 1)
 // A permutation of 0..count-1 (Fisher-Yates over the stream's counters).
 void hr__rng_permute(uint64_t seed, uint64_t stream, uint32_t *out, uint32_t count);
 // Streams of one seed that must not meet: hr__rng_stream(HR_RNG_BLOCK_ORDER, epoch).
-enum { HR_RNG_BLOCK_ORDER = 1, HR_RNG_WINDOW = 2, HR_RNG_SAMPLE = 3 };
+enum { HR_RNG_BLOCK_ORDER = 1, HR_RNG_WINDOW = 2, HR_RNG_SAMPLE = 3, HR_RNG_GLOBAL = 4 };
 uint64_t hr__rng_stream(unsigned purpose, uint64_t index);
 
 #endif

@@ -17,7 +17,7 @@
 #define TEXT_MAX      ((size_t)4096)
 #define FIELDS_STRING 3 // plan, seed, shuffle
 
-static const char *const shuffles[] = {"none", "blocks", "window"};
+static const char *const shuffles[] = {"none", "blocks", "window", "global"};
 
 typedef struct number_field {
     const char *name;

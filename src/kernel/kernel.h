@@ -131,6 +131,11 @@ typedef struct hr_sum {
     double high, low;
 } hr_sum;
 
+/** A row of one of several tables. */
+typedef struct hr_table_row {
+    uint32_t base, row;
+} hr_table_row;
+
 /** One column of a matrix to be laid row-major. */
 typedef struct hr_interleave_column {
     const void *values; // [rows]
@@ -300,6 +305,10 @@ typedef struct hr_kernels {
         void (*bytes64_by64)(void *out, const int64_t *new_offsets, const void *in,
                              const int64_t *offsets, const uint64_t *index, size_t count,
                              size_t element_bytes);
+        /** Rows of many tables: row i of out is row rows[i].row of bases[rows[i].base], `width` bytes each. Wide
+         *  rows are written past the cache: whoever asks for so many in random order reads them later. */
+        void (*mixed)(void *out, const void *const *bases, const hr_table_row *rows, size_t count,
+                      size_t width);
     } take;
 
     /**

@@ -185,7 +185,18 @@ static void explain_program(const hr_program *program, hr_text *out)
 static void explain_branch(const hr_branch *b, int depth, hr_text *out)
 {
     hr__text_add(out, "%*s", 2 * depth, "");
-    if (b->inner) {
+    if (b->shuffled) {
+        hr__text_add(out, "all rows in an order of (seed %llu, epoch), %s:\n",
+                     (unsigned long long)b->shuffle_seed,
+                     hr__pipe_is_resident(b->inner)
+                         ? "gathered where they lie in memory when all are there"
+                         : "written to the store by parts first");
+        explain_pipe(b->inner, depth + 1, out);
+        if (b->shuffle_program) {
+            hr__text_add(out, "%*s-> ", 2 * depth + 2, "");
+            explain_program(b->shuffle_program, out);
+        }
+    } else if (b->inner) {
         hr__text_add(out,
                      b->inner_blocks ? "cut in %lld blocks of rows:\n"
                                      : "the first %lld rows, run until they are there:\n",

@@ -3,7 +3,7 @@
 // stages of a branch: everything that a row needs runs in one task. What speaks of row numbers (limit, split,
 // repartition) stays a node of the tree where rows can be counted without running; else what is below it becomes an
 // inner run, whose output is cut.
-#include "plan/plan_internal.h"
+#include "plan/shuffle.h"
 #include <string.h>
 
 // What lies between the leaf and the root, nearest to the leaf first.
@@ -14,6 +14,7 @@ typedef struct suffix {
 
 static hr_status lower(const hr_dataset *dataset, const suffix *above, hr_pipe **out,
                        hr_error *err);
+static hr_status lower_node(hr_node *n, const suffix *above, hr_pipe **out, hr_error *err);
 
 static hr_status pipe_make(hr_runtime *rt, hr_pipe_kind kind, int32_t children, hr_pipe **out,
                            hr_error *err)
@@ -41,6 +42,7 @@ static void branch_free(hr_branch *b)
         hr__program_unref(&b->stages[i].program);
         hr__node_unref(&b->stages[i].node);
     }
+    hr__program_unref(&b->shuffle_program);
     hr__pipe_free(&b->inner);
     hr__node_unref(&b->origin);
     hr_schema_unref(&b->origin_schema);
@@ -92,6 +94,16 @@ bool hr__pipe_has_inner(const hr_pipe *p)
         if (hr__pipe_has_inner(p->children[i]))
             return true;
     return false;
+}
+
+void hr__pipe_set_busy(hr_pipe *p, hr_busy *busy)
+{
+    if (p->branch && p->branch->inner) {
+        p->branch->busy = busy;
+        hr__pipe_set_busy(p->branch->inner, busy);
+    }
+    for (int32_t i = 0; i < p->child_count; i++)
+        hr__pipe_set_busy(p->children[i], busy);
 }
 
 // --- leaves ---
@@ -333,6 +345,67 @@ static hr_status lower_permute(const hr_node *n, const suffix *above, hr_pipe **
     return HR_OK;
 }
 
+// Rows that lie in memory are shuffled as they are, and what is done to them comes after. *inner_out NULL: they do not.
+static hr_status lower_resident(const hr_dataset *input, hr_branch *leaf, hr_pipe **inner_out,
+                                hr_error *err)
+{
+    const suffix none = {.count = 0};
+    hr_program *program = NULL;
+    const hr_schema *schema;
+    hr_pipe *inner = NULL;
+    hr_status status = HR_OK;
+    if (!input->chain || hr__chain_is_identity(input->chain))
+        return HR_OK; // nothing is done to them
+    HR_TRY(hr__chain_finish(input->chain, &program, err));
+    if (!hr__program_has_predicate(program)) {
+        HR_GO(lower_node(input->node, &none, &inner, err));
+        if (hr__pipe_is_resident(inner)) {
+            HR_GO(hr__node_schema(input->node, &schema, err));
+            inner->schema = hr_schema_ref(schema);
+            leaf->shuffle_program = hr__program_ref(program);
+            *inner_out = inner;
+            inner = NULL;
+        }
+    }
+out:
+    hr__pipe_free(&inner);
+    hr__program_unref(&program);
+    return status;
+}
+
+static hr_status lower_shuffle(const hr_node *n, const suffix *above, hr_pipe **out, hr_error *err)
+{
+    const hr_dataset *input = n->inputs[0];
+    const suffix none = {.count = 0};
+    const hr_schema *schema;
+    hr_pipe *leaf = NULL, *inner = NULL;
+    bool known;
+    hr_status status;
+    HR_TRY(hr_dataset_schema(input, &schema, err));
+    HR_TRY(make_leaf(n->runtime, NULL, schema, above, &leaf, err));
+    HR_GO(lower_resident(input, leaf->branch, &inner, err));
+    if (!inner) {
+        HR_GO(lower(input, &none, &inner, err));
+        inner->schema = hr_schema_ref(schema);
+    }
+    leaf->branch->shuffled = true;
+    leaf->branch->shuffle_seed = n->seed;
+    HR_GO(hr__dataset_exact_rows(input, &leaf->branch->inner_rows, &known, err));
+    if (!known)
+        leaf->branch->inner_rows = 0;
+    // Functions' input and positions must not depend on memory: how rows are cut is settled by the plan.
+    leaf->branch->unit_rows =
+        hr__shuffle_unit_rows(hr__pipe_row_bytes(inner), leaf->branch->function_rows, UINT64_MAX);
+    leaf->branch->inner = inner;
+    inner = NULL;
+    *out = leaf;
+    leaf = NULL;
+out:
+    hr__pipe_free(&inner);
+    hr__pipe_free(&leaf);
+    return status;
+}
+
 static hr_status lower_node(hr_node *n, const suffix *above, hr_pipe **out, hr_error *err)
 {
     suffix more;
@@ -362,6 +435,8 @@ static hr_status lower_node(hr_node *n, const suffix *above, hr_pipe **out, hr_e
         return lower_split(n, above, out, err);
     case HR_NODE_PERMUTE:
         return lower_permute(n, above, out, err);
+    case HR_NODE_SHUFFLE:
+        return lower_shuffle(n, above, out, err);
     }
     HR_ASSERT(!"a node of no kind");
     return HR_INVALID;

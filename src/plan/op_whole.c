@@ -112,6 +112,17 @@ hr_status hr_dataset_randomize_block_order(const hr_dataset *dataset, uint64_t s
     return finish(dataset, node, "randomize_block_order", out, err);
 }
 
+hr_status hr_dataset_random_shuffle(const hr_dataset *dataset, uint64_t seed, hr_dataset **out,
+                                    hr_error *err)
+{
+    hr_node *node;
+    char name[64];
+    (void)snprintf(name, sizeof name, "random_shuffle(%llu)", (unsigned long long)seed);
+    HR_TRY(over(dataset, HR_NODE_SHUFFLE, name, &node, err));
+    node->seed = seed;
+    return finish(dataset, node, "random_shuffle", out, err);
+}
+
 // --- functions ---
 
 static const hr_option_row function_rows[] = {

@@ -61,6 +61,7 @@ typedef enum hr_node_kind {
     HR_NODE_REPARTITION,
     HR_NODE_SPLIT,
     HR_NODE_PERMUTE,
+    HR_NODE_SHUFFLE,
 } hr_node_kind;
 
 typedef struct hr_kept { // a materialised dataset
@@ -160,13 +161,21 @@ typedef struct hr_stage {
 } hr_stage;
 
 typedef struct hr_pipe hr_pipe;
+typedef struct hr_shuffler hr_shuffler; // shuffle.h
 typedef struct hr_branch {
     hr_node *origin;     // a reference; NULL: the rows of `inner`, cut
     hr_pipe *inner;      // owned
     int64_t inner_limit; // rows, or -1
     int64_t inner_blocks,
         inner_rows; // repartition: this many blocks of so many rows; 0: as they come
-    hr_schema *origin_schema;
+    bool shuffled;  // the inner rows come in a global order of (shuffle_seed, epoch)
+    uint64_t shuffle_seed;
+    hr_program *
+        shuffle_program; // a reference: done to rows that are shuffled where they lie; NULL: nothing
+    int64_t unit_rows;   // of a shuffle; 0: as align_rows and the rows' size say
+    int64_t align_rows;  // of a shuffle that nothing is done to: what batches are cut from
+    hr_busy *busy;       // accounts inner runs; borrowed; NULL: nobody does
+    hr_schema *origin_schema; // what units hold: of the origin's rows, or the inner ones
     hr_stage stages[HR_BRANCH_STAGES_MAX];
     int32_t stage_count;
     int32_t *columns; // origins with a reader: what is read, ascending
@@ -199,7 +208,9 @@ HR_USE_RESULT hr_status hr__pipe_lower(const hr_dataset *dataset, hr_pipe **out,
 void hr__pipe_free(hr_pipe **pipe);
 bool hr__pipe_row_exact(const hr_pipe *pipe);
 bool hr__pipe_has_function(const hr_pipe *pipe);
-bool hr__pipe_has_inner(const hr_pipe *pipe); // some of its units are made by running
+bool hr__pipe_has_inner(const hr_pipe *pipe);         // some of its units are made by running
+bool hr__pipe_is_resident(const hr_pipe *pipe);       // blocks in memory, to which nothing is done
+void hr__pipe_set_busy(hr_pipe *pipe, hr_busy *busy); // who pays for inner runs
 
 // --- units (units.c): what comes when, a function of (plan, epoch) ---
 typedef struct hr_unit {
@@ -209,6 +220,7 @@ typedef struct hr_unit {
     int64_t first, rows; // of the fragment
     int64_t bytes;       // decoded estimate of these rows
     hr_object_id object; // inner runs: the rows themselves (a reference)
+    int64_t row_index;   // inner runs: of the first row, in their order
 } hr_unit;
 typedef struct hr_units hr_units;
 // rewake is called when a unit that was HR_AGAIN may be there.
@@ -219,6 +231,9 @@ HR_USE_RESULT hr_status hr__units_open(hr_pipe *pipe, hr_share *share, uint64_t 
 HR_USE_RESULT hr_status hr__units_next(hr_units *units, hr_unit *out,
                                        hr_error *err); // HR_END, HR_AGAIN
 void hr__units_close(hr_units **units);
+// Before the first: about so many rows of the order are not wanted, and it can leave them out (shuffles do; the first
+// unit's row_index tells how many). False: it cannot.
+bool hr__units_pass(hr_units *units, int64_t rows);
 // Bytes of a typical unit, from what is known without reading more; 0: nothing is.
 int64_t hr__pipe_unit_bytes(const hr_pipe *pipe);
 int64_t hr__pipe_unit_rows(const hr_pipe *pipe);

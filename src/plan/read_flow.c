@@ -207,6 +207,12 @@ static void advance(hr_read_flow *r, int64_t rows)
 static hr_status resume(hr_read_flow *r, hr_error *err)
 {
     const hr_place_in_order *start = &r->config.start;
+    if (!r->placed && hr__units_pass(r->units, r->config.pass_rows)) {
+        HR_TRY(next_unit(r, err));
+        r->epoch_rows = r->current->unit.row_index;
+        r->placed = r->resumed = true;
+        return HR_OK;
+    }
     while (!r->placed) {
         if (!r->current)
             HR_TRY(next_unit(r, err));

@@ -15,7 +15,7 @@
 #define LANE_BYTES_MIN     (64ll << 10) // of a lane's piece
 #define RANKS_MAX          4096
 
-static const char *const shuffle_choices[] = {"none", "blocks", "window", NULL};
+static const char *const shuffle_choices[] = {"none", "blocks", "window", "global", NULL};
 static const char *const tail_choices[] = {"uneven", "drop", "pad", NULL};
 static const hr_option_row stream_rows[] = {
     {"batch_rows", HR_OPTION_INT, offsetof(hr_stream_options, batch_rows), 0, 0, 1e12, NULL,
@@ -29,7 +29,7 @@ static const hr_option_row stream_rows[] = {
     {"ranks", HR_OPTION_INT, offsetof(hr_stream_options, ranks), 1, 1, RANKS_MAX, NULL, "readers"},
     {"epochs", HR_OPTION_INT, offsetof(hr_stream_options, epochs), 1, -1, 1e9, NULL,
      "passes; -1: endless"},
-    {"shuffle", HR_OPTION_CHOICE, offsetof(hr_stream_options, shuffle), 0, 0, 2, shuffle_choices,
+    {"shuffle", HR_OPTION_CHOICE, offsetof(hr_stream_options, shuffle), 0, 0, 3, shuffle_choices,
      "order of rows"},
     {"window_rows", HR_OPTION_INT, offsetof(hr_stream_options, window_rows), 0, 0, 1e9, NULL,
      "rows permuted together by shuffle=\"window\"; 0: 16,384, or what 64 MiB hold"},
@@ -76,9 +76,16 @@ static hr_status lower(hr_stream *s, const hr_dataset *dataset, hr_error *err)
     hr_dataset *permuted = NULL;
     if (s->options.shuffle == HR_SHUFFLE_NONE)
         return hr__pipe_lower(dataset, &s->pipe, err);
-    HR_TRY(hr_dataset_randomize_block_order(dataset, s->options.seed, &permuted, err));
+    bool global = s->options.shuffle == HR_SHUFFLE_GLOBAL;
+    HR_TRY(global ? hr_dataset_random_shuffle(dataset, s->options.seed, &permuted, err)
+                  : hr_dataset_randomize_block_order(dataset, s->options.seed, &permuted, err));
     hr_status status = hr__pipe_lower(permuted, &s->pipe, err);
     hr_dataset_unref(&permuted);
+    if (status == HR_OK &&
+        global) { // nothing is done to its units: they are what steps are cut from
+        s->pipe->branch->unit_rows = 0;
+        s->pipe->branch->align_rows = s->cut.rows;
+    }
     return status;
 }
 
@@ -104,7 +111,7 @@ static hr_status check_position(const hr_stream *s, const hr_position *p, hr_err
             (unsigned long long)p->plan_hash, (unsigned long long)here->plan_hash);
     if (p->shuffle != here->shuffle)
         return HR_FAIL(err, HR_INVALID, "position: it was made with shuffle \"%s\", not \"%s\"",
-                       p->shuffle <= HR_SHUFFLE_WINDOW ? shuffle_choices[p->shuffle] : "?",
+                       p->shuffle <= HR_SHUFFLE_GLOBAL ? shuffle_choices[p->shuffle] : "?",
                        shuffle_choices[here->shuffle]);
     if (p->shuffle != HR_SHUFFLE_NONE && p->seed != here->seed)
         return HR_FAIL(err, HR_INVALID, "position: it was made with seed %llu, not %llu",
@@ -255,6 +262,7 @@ hr_status hr_dataset_stream(const hr_dataset *dataset, const hr_stream_options *
     hr__mutex_init(&s->mutex);
     HR_GO(resolve_options(s, options, err));
     HR_GO(lower(s, dataset, err));
+    hr__pipe_set_busy(s->pipe, &s->busy);
     HR_GO(set_start(s, dataset, err));
     choose_sizes(s);
     HR_GO(check_blocks(s, err));

@@ -4,7 +4,7 @@
 // An iterator for each node of the pipe. Files are opened as they are reached (those behind are opened ahead on the
 // io pool); a permutation needs the count of all fragments, so it opens all footers first.
 #include "base/rng.h"
-#include "plan/plan_internal.h"
+#include "plan/shuffle.h"
 #include <string.h>
 
 #define FILES_AHEAD 4
@@ -21,6 +21,8 @@ struct hr_units {
     size_t list_at;
     struct inner_run *inner;
     hr_share *share; // borrowed
+    hr_shuffler *shuffler;
+    int64_t first_row; // of a shuffle: those before it are not wanted
     void (*rewake)(void *);
     void *rewake_context;
 };
@@ -113,6 +115,7 @@ static hr_status inner_open(hr_units *u, hr_error *err)
         .window_slots = 2 * (uint32_t)hr_runtime_threads(u->pipe->runtime),
         .window_bytes = hr__runtime_arena_bytes(u->pipe->runtime) / 8,
         .level = 30,
+        .busy = b->busy,
     };
     hr_batch_config batch = {
         .runtime = u->pipe->runtime,
@@ -124,6 +127,7 @@ static hr_status inner_open(hr_units *u, hr_error *err)
         .level = 20,
         .window_slots = 2,
         .window_bytes = read.window_bytes,
+        .busy = b->busy,
     };
     hr_out_sink sink = {.put = inner_put, .ended = inner_ended, .self = r};
     HR_GO(hr__batcher_open(&read, &batch, &sink, &r->batcher, err));
@@ -145,6 +149,7 @@ static hr_status inner_next(hr_units *u, hr_unit *out, hr_error *err)
         *out = (hr_unit){.branch = u->pipe->branch,
                          .fragment = r->waiting.batch,
                          .first = r->waiting.first,
+                         .row_index = (int64_t)r->waiting.row_index,
                          .rows = r->waiting.rows,
                          .bytes = r->waiting.bytes,
                          .object = r->waiting.object};
@@ -157,6 +162,32 @@ static hr_status inner_next(hr_units *u, hr_unit *out, hr_error *err)
     if (status == HR_OK)
         hr__batcher_kick(r->batcher);
     return status;
+}
+
+// --- a shuffle ---
+
+static hr_status shuffled_next(hr_units *u, hr_unit *out, hr_error *err)
+{
+    hr_branch *b = u->pipe->branch;
+    hr_shuffle_config config = {
+        .inner = b->inner,
+        .schema = b->inner->schema,
+        .program = b->shuffle_program,
+        .seed = b->shuffle_seed,
+        .epoch = u->epoch,
+        .align_rows = b->align_rows,
+        .unit_rows = b->unit_rows,
+        .first_row = u->first_row,
+        .busy = b->busy,
+        .share = u->share,
+        .rewake = u->rewake,
+        .rewake_context = u->rewake_context,
+    };
+    if (!u->shuffler)
+        HR_TRY(hr__shuffle_open(&config, &u->shuffler, err));
+    HR_TRY(hr__shuffle_next(u->shuffler, out, err));
+    out->branch = b;
+    return HR_OK;
 }
 
 // --- leaves ---
@@ -190,6 +221,8 @@ static hr_status next_of_files(hr_units *u, hr_unit *out, hr_error *err)
 static hr_status next_of_leaf(hr_units *u, hr_unit *out, hr_error *err)
 {
     hr_branch *b = u->pipe->branch;
+    if (b->shuffled)
+        return shuffled_next(u, out, err);
     if (b->inner)
         return inner_next(u, out, err);
     const hr_node *n = b->origin;
@@ -347,6 +380,7 @@ void hr__units_close(hr_units **units)
     if (!u)
         return;
     inner_close(u->pipe->runtime, &u->inner);
+    hr__shuffle_close(&u->shuffler);
     for (int32_t i = 0; i < u->child_count; i++)
         hr__units_close(&u->children[i]);
     for (size_t i = u->list_at; i < u->list.count; i++) {
@@ -358,6 +392,15 @@ void hr__units_close(hr_units **units)
     HR_VEC_FINISH(&u->list);
     hr__free(u->order);
     hr__free(u);
+}
+
+bool hr__units_pass(hr_units *u, int64_t rows)
+{
+    const hr_branch *b = u->pipe->branch;
+    if (!b || !b->shuffled || b->stage_count)
+        return false;
+    u->first_row = rows;
+    return true;
 }
 
 // --- counting ---

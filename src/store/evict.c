@@ -26,7 +26,7 @@ static uint64_t distance_in(const hr_series *series, size_t index)
             distance = HR_MAX(series->entries.count, c->index) - c->index + index;
         least = HR_MIN(least, distance);
     }
-    return least;
+    return least > HR_NEVER - series->distance ? HR_NEVER : least + series->distance;
 }
 
 bool hr__entry_can_leave(const hr_entry *entry)
@@ -120,6 +120,15 @@ hr_status hr__evict_never(const hr_store *store, uint64_t bytes, hr_error *err)
                    (unsigned long long)store->bytes_max);
 }
 
+void hr__evict_want(hr_spill *spill, uint64_t bytes)
+{
+    spill->wanted_bytes = HR_MAX(spill->wanted_bytes, bytes);
+    if (spill
+            ->wanted_distance) // a look among those needed later alone says nothing about the others
+        spill->fruitless = false;
+    spill->wanted_distance = 0;
+}
+
 hr_status hr__evict_start(hr_store *store, uint64_t bytes, hr_error *err)
 {
     hr_spill *spill = store->spill;
@@ -130,8 +139,7 @@ hr_status hr__evict_start(hr_store *store, uint64_t bytes, hr_error *err)
     }
     if (spill->failed && anything_dirty_can_leave(store))
         return hr__error_copy(err, &spill->error);
-    spill->wanted_bytes = HR_MAX(spill->wanted_bytes, bytes);
-    spill->wanted_distance = 0;
+    hr__evict_want(spill, bytes);
     hr__spill_ring(spill);
     return HR_AGAIN;
 }

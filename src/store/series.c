@@ -66,6 +66,13 @@ hr_status hr__series_add(hr_series *series, hr_object_id id, hr_error *err)
     return status;
 }
 
+void hr__series_set_distance(hr_series *series, uint64_t objects)
+{
+    hr__mutex_lock(&series->store->lock);
+    series->distance = objects;
+    hr__mutex_unlock(&series->store->lock);
+}
+
 size_t hr__series_count(const hr_series *series)
 {
     hr__mutex_lock(&series->store->lock);

@@ -296,8 +296,7 @@ static bool restore_wanted(hr_store *store)
             restore(store, entry, extent);
             return true;
         }
-        spill->wanted_bytes = HR_MAX(spill->wanted_bytes, disk_size(entry));
-        spill->wanted_distance = 0;
+        hr__evict_want(spill, disk_size(entry));
         if (entry->refs && HR_VEC_PUSH(&spill->wanted, entry, NULL) == HR_OK)
             entry->wanted = true;
         hr__entry_free_if_done(store, entry);
@@ -323,7 +322,7 @@ static hr_entry *next_ahead(const hr_series_cursor *cursor, uint64_t window_byte
         hr_entry *entry = series->entries.items[at];
         bytes += disk_size(entry);
         if (!entry->extent && entry->io == HR_IO_NONE && entry->disk_bytes && !entry->io_status) {
-            *distance_out = step;
+            *distance_out = step + series->distance;
             return entry;
         }
     }

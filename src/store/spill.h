@@ -18,6 +18,7 @@ struct hr_series {
     hr_store *store;
     HR_VEC(hr_entry *) entries; // a reference of each
     hr_series_cursor *cursors;
+    uint64_t distance; // added to that of each object
     hr_series *next;
 };
 struct hr_series_cursor {
@@ -71,6 +72,7 @@ bool hr__spill_next(hr_store *store, uint8_t **fuse);
 void hr__evict_plan(hr_store *store);
 bool hr__evict_clean(hr_store *store, uint64_t bytes, uint64_t distance);
 uint64_t hr__evict_over(const hr_store *store); // bytes to write so that the arena has room again
+void hr__evict_want(hr_spill *spill, uint64_t bytes); // whoever may leave, near or far. Lock held
 bool hr__entry_can_leave(const hr_entry *entry);
 // disk.c: the file. Offsets are multiples of 4 KiB.
 HR_USE_RESULT hr_status hr__disk_open(hr_spill *spill, bool direct, hr_error *err);

@@ -104,6 +104,8 @@ typedef struct hr_series hr_series;
 typedef struct hr_series_cursor hr_series_cursor;
 HR_USE_RESULT hr_status hr__series_open(hr_store *store, hr_series **out, hr_error *err);
 void hr__series_close(hr_series **series); // drops its references
+// As if so many objects came before it, for choosing who leaves: series that are read one after the other.
+void hr__series_set_distance(hr_series *series, uint64_t objects);
 HR_USE_RESULT hr_status hr__series_add(hr_series *series, hr_object_id id,
                                        hr_error *err); // takes the caller's reference
 size_t hr__series_count(const hr_series *series);

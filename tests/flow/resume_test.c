@@ -211,14 +211,14 @@ static const struct {
     plan make;
 } plans[] = {{"exact", exact},   {"filtered", filtered}, {"worked", worked}, {"cut", cut_anew},
              {"limit", limited}, {"joined", joined},     {"kept", kept}};
-static const char *const shuffles[] = {"none", "blocks", "window"};
+static const char *const shuffles[] = {"none", "blocks", "window", "global"};
 
 static void resume__steps_are_the_same_for_any_number_of_ranks(void **state)
 {
     hr_runtime *rt = runtime_of(2, 64 * MIB);
     for (size_t i = 0; i < COUNTOF(plans); i++) {
         hr_dataset *d = plans[i].make(rt);
-        for (int k = 0; k < 3; k++) {
+        for (int k = 0; k < 4; k++) {
             hr_stream_options o = options_of((hr_shuffle)k);
             life one = {.steps = 0};
             for (int64_t ranks = 1; ranks <= RANKS_MAX; ranks++) {
@@ -249,7 +249,7 @@ static void resume__goes_on_after_every_step_at_any_number_of_ranks(void **state
     hr_runtime *rt = runtime_of(2, 64 * MIB);
     for (size_t i = 0; i < COUNTOF(plans); i++) {
         hr_dataset *d = plans[i].make(rt);
-        for (int k = 0; k < 3; k++) {
+        for (int k = 0; k < 4; k++) {
             hr_stream_options o = options_of((hr_shuffle)k);
             char name[64];
             o.ranks = 1;
@@ -281,7 +281,7 @@ static void resume__goes_on_from_a_resumed_stream(void **state)
     hr_runtime *rt = runtime_of(2, 64 * MIB);
     for (size_t i = 0; i < 3; i++) {
         hr_dataset *d = plans[i].make(rt);
-        for (int k = 0; k < 3; k++) {
+        for (int k = 0; k < 4; k++) {
             hr_stream_options o = options_of((hr_shuffle)k);
             char at[HR_POSITION_BYTES_MAX] = "";
             int64_t row = 0;
@@ -310,7 +310,7 @@ static void resume__keeps_the_order_when_steps_change(void **state)
     hr_runtime *rt = runtime_of(2, 64 * MIB);
     for (size_t i = 0; i < 3; i++) {
         hr_dataset *d = plans[i].make(rt);
-        for (int k = 0; k < 3; k++) {
+        for (int k = 0; k < 4; k++) {
             hr_stream_options o = options_of((hr_shuffle)k);
             o.global_batch_rows = 0;
             o.batch_rows = 64;
@@ -335,7 +335,7 @@ static void resume__goes_on_with_whole_blocks(void **state)
     hr_runtime *rt = runtime_of(2, 64 * MIB);
     for (size_t i = 0; i < COUNTOF(plans); i++) {
         hr_dataset *d = plans[i].make(rt);
-        for (int k = 0; k < 3; k++) {
+        for (int k = 0; k < 4; k++) {
             hr_stream_options o = options_of((hr_shuffle)k);
             o.global_batch_rows = 0;
             o.ranks = 1;
@@ -387,7 +387,7 @@ static void resume__tails_are_dropped_shared_or_padded(void **state)
     hr_runtime *rt = runtime_of(2, 64 * MIB);
     hr_dataset *d = exact(rt);
     for (int64_t ranks = 1; ranks <= RANKS_MAX; ranks++) {
-        for (int k = 0; k < 3; k++) {
+        for (int k = 0; k < 4; k++) {
             hr_stream_options o = options_of((hr_shuffle)k);
             int64_t full = ROWS / 257 * 257, tail = ROWS % 257;
             o.global_batch_rows = 257;
@@ -454,7 +454,7 @@ static void resume__a_tail_of_fewer_rows_than_ranks(void **state)
 static void resume__a_rank_that_slept_gets_what_it_missed(void **state)
 {
     for (int tail = 0; tail < 3; tail++) {
-        for (int k = 0; k < 3; k++) {
+        for (int k = 0; k < 4; k++) {
             hr_runtime *rt = runtime_of(2, 64 * MIB);
             hr_dataset *d = worked(rt);
             hr_stream_options o = options_of((hr_shuffle)k);

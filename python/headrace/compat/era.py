@@ -111,6 +111,9 @@ class Dataset(_Native, _Dataset):
     def randomize_block_order(self, *, seed=None):
         return super().randomize_block_order(seed=seed or 0)
 
+    def random_shuffle(self, *, seed=None, num_blocks=None):
+        return super().random_shuffle(seed=seed or 0, num_blocks=num_blocks)
+
     def to_pandas(self, limit=100_000):
         return super().to_pandas(limit)
 

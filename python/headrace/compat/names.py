@@ -93,7 +93,6 @@ INSTEAD = {
     'ray.data.Dataset.map': 'map_batches takes a function of whole batches, and is much faster',
     'ray.data.Dataset.flat_map': 'map_batches may return any number of rows',
     'ray.data.DatasetPipeline': 'what there is stands in headrace/pipeline.py',
-    'ray.data.Dataset.random_shuffle': "iter_batches(shuffle='window', seed=...) shuffles while it reads",
     'ray.data.context': 'blocks and budget need no settings: headrace.init(memory_bytes=...) has the budget',
     'ray.data.preprocessors': 'BatchMapper, Chain and StandardScaler are there; others as a BatchMapper',
     'ray.ml.preprocessors': 'BatchMapper, Chain and StandardScaler are there; others as a BatchMapper',

@@ -53,6 +53,23 @@
         }                                                                                          \
     }
 
+static void mixed_case(hr_check *check, size_t width, size_t entries, size_t count)
+{
+    const void *bases[5];
+    for (size_t b = 0; b < HR_COUNTOF(bases); b++)
+        bases[b] = hr__check_bytes(check, entries * width);
+    hr_table_row *rows = hr__check_words(check, (count + 1) * sizeof *rows);
+    uint8_t *out = hr__check_bytes(check, count * width);
+    for (size_t i = 0; i < count; i++)
+        rows[i] = (hr_table_row){rows[i].base % HR_COUNTOF(bases), rows[i].row % (uint32_t)entries};
+    check->kernels->take.mixed(out, bases, rows, count, width);
+    for (size_t i = 0; i < count; i++)
+        CLAIM(check,
+              memcmp(out + i * width, (const uint8_t *)bases[rows[i].base] + rows[i].row * width,
+                     width) == 0,
+              width, i);
+}
+
 void hr__check_take(hr_check *check)
 {
     static const size_t widths[] = {1, 2, 4, 8, 12, 16, 5, 700, 5000};
@@ -62,6 +79,7 @@ void hr__check_take(hr_check *check)
         const uint8_t *in = hr__check_bytes(check, entries * width);
         TAKE_CASE(uint32_t, 32)
         TAKE_CASE(uint64_t, 64)
+        mixed_case(check, width, entries, count);
         TAKE_VAR_CASE(int32_t, uint32_t, offsets32, bytes32)
         TAKE_VAR_CASE(int64_t, uint32_t, offsets64, bytes64)
         TAKE_VAR_CASE(int32_t, uint64_t, offsets32_by64, bytes32_by64)
