@@ -196,6 +196,48 @@ print(r.metrics)
     assert done.stdout == "{'n': 300}\n", done.stderr
 
 
+def test_ctrl_c_ends_the_workers_and_comes_back(tmp_path):
+    import signal
+    import subprocess
+    import sys
+    text = f'''
+import headrace as hr
+from headrace import train
+def loop():
+    import os, time
+    train.report(pid=os.getpid())
+    time.sleep(1000)
+class Told:
+    def on_report(self, metrics): print(metrics["pid"], flush=True)
+hr.init(memory_bytes=128 << 20)
+try:
+    train.DataParallelTrainer(loop, run_config=train.RunConfig(storage_path={str(tmp_path)!r}, callbacks=[Told()])).fit()
+except KeyboardInterrupt:
+    print("interrupted", hr.range(10).count())
+'''
+    env = {**os.environ, 'PYTHONPATH': os.path.dirname(os.path.dirname(hr.__file__))}
+    child = subprocess.Popen([sys.executable, '-c', text], stdout=subprocess.PIPE, text=True, env=env)
+    try:
+        worker = int(child.stdout.readline())
+        child.send_signal(signal.SIGINT)
+        assert child.communicate(timeout=60)[0] == 'interrupted 10\n'
+        with pytest.raises(ProcessLookupError):
+            os.kill(worker, 0)
+    finally:
+        child.kill()
+
+
+def test_a_trainer_may_be_fitted_again(run_config):
+    data = hr.from_numpy({'x': np.arange(10.0)})
+
+    def loop():
+        from headrace import train
+        train.report(total=float(sum(b['x'].sum() for b in train.get_dataset_shard('train').iter_batches())))
+    trainer = DataParallelTrainer(loop, datasets={'train': data}, run_config=run_config(),
+                                  preprocessor=hr.preprocessors.BatchMapper(lambda b: {'x': b['x'] + 1}, batch_format='numpy'))
+    assert [trainer.fit().metrics['total'] for _ in range(2)] == [55.0, 55.0]
+
+
 # --- checkpoints as objects ---
 
 def test_a_checkpoint_is_a_dict_or_a_folder(tmp_path):

@@ -20,11 +20,12 @@ class DataParallelTrainer:
     _ends_together = True  # a worker that dies ends the run: the others would wait for it
     _has_folder = True
     _makes_checkpoints = False  # itself, at epochs
+    _raw_datasets = None  # the datasets before they were preprocessed
     _counts_reports = False  # workers put training_iteration into their reports: of trials
 
     def __new__(cls, *args, **kwargs):
         self = super().__new__(cls)
-        self._given = (args, kwargs)  # to construct it again with other values: a trial of a Tuner
+        self._raw_datasets = (args, kwargs)  # to construct it again with other values: a trial of a Tuner
         return self
 
     def __init__(self, train_loop_per_worker, *, train_loop_config=None, scaling_config=None, run_config=None, datasets=None,
@@ -52,7 +53,8 @@ class DataParallelTrainer:
     def preprocess_datasets(self):
         """Makes, fits and transforms; streamed, so that nothing is read but what fitting needs."""
         configs = self.dataset_configs()
-        made = {name: d() if callable(d) else d for name, d in self.datasets.items()}
+        self._raw_datasets = self.datasets if self._raw_datasets is None else self._raw_datasets  # a second fit begins anew
+        made = {name: d() if callable(d) else d for name, d in self._raw_datasets.items()}
         if self.preprocessor is not None:
             fitted = self.preprocessor.FitStatus.FITTED
             for name, config in configs.items():
