@@ -4,8 +4,10 @@
 import importlib.util
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -73,6 +75,25 @@ def test_torch_learns_from_images(tmp_path):
     pytest.importorskip('sklearn')
     right, rows = re.fullmatch(r'(\d+) of (\d+) digits are read right', run('torch_images.py', str(tmp_path / 'd')).strip()).groups()
     assert int(rows) == 297 and int(right) > 250
+
+
+def test_torch_goes_on_after_a_kill_with_another_number_of_workers(tmp_path):
+    pytest.importorskip('torch')
+    pytest.importorskip('sklearn')
+    folder, command = tmp_path / 'd', [sys.executable, os.path.join(EXAMPLES, 'torch_resume.py'), str(tmp_path / 'd')]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    try:  # in the second epoch, which begins with checkpoint 8
+        deadline = time.monotonic() + 200
+        while not (folder / 'run' / 'checkpoint_000010').exists() and child.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert child.poll() is None, child.stdout.read()
+    finally:
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait()
+    first, last = run('torch_resume.py', str(folder), '1').splitlines()[-2:]
+    rows = int(re.fullmatch(r'goes on from checkpoint_0000\d\d, after (\d+) rows', first).group(1))
+    assert 1797 < rows < 3 * 1797
+    assert re.fullmatch(r'loss [0-9.]+; every row once in each epoch: True', last)
 
 
 def test_tensorflow_learns_from_a_table(real_flights):

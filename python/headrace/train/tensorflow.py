@@ -10,7 +10,10 @@ from .trainer import DataParallelTrainer
 
 
 class TensorflowTrainer(DataParallelTrainer):
-    """A DataParallelTrainer with TF_CONFIG set before the loop, which makes the strategy and the model in its scope."""
+    """A DataParallelTrainer with TF_CONFIG set before the loop, which makes the strategy and the model in its scope. Workers
+    step together: where an epoch's last step is not full its rows are repeated, unless a DatasetConfig's tail says otherwise."""
+    _steps_together = True
+
     def training_loop(self):
         return _Loop(self.train_loop_per_worker, self.scaling_config.num_workers), self.train_loop_config
 

@@ -18,7 +18,10 @@ class TorchConfig:
 
 class TorchTrainer(DataParallelTrainer):
     """A DataParallelTrainer whose workers are a process group from before the loop until after it. prepare_model(model) in the
-    loop makes the gradients common."""
+    loop makes the gradients common. Workers step together: where an epoch's last step is not full its rows are repeated, unless
+    a DatasetConfig's tail says otherwise."""
+    _steps_together = True
+
     def __init__(self, train_loop_per_worker, *, torch_config=None, **options):
         super().__init__(train_loop_per_worker, **options)
         self.torch_config = torch_config or TorchConfig()

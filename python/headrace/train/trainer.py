@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """DataParallelTrainer: a function run in worker processes, each fed with its part of the datasets."""
 
+import dataclasses
 import inspect
 
 from .checkpoint import Checkpoint
@@ -18,6 +19,7 @@ class DataParallelTrainer:
     """
     _dataset_config = {'train': DatasetConfig(fit=True, split=True), WILDCARD: DatasetConfig(split=False)}
     _ends_together = True  # a worker that dies ends the run: the others would wait for it
+    _steps_together = False  # a step that one worker has and another has not would be waited for without end
     _has_folder = True
     _makes_checkpoints = False  # itself, at epochs
     _raw_datasets = None  # the datasets before they were preprocessed
@@ -25,7 +27,7 @@ class DataParallelTrainer:
 
     def __new__(cls, *args, **kwargs):
         self = super().__new__(cls)
-        self._raw_datasets = (args, kwargs)  # to construct it again with other values: a trial of a Tuner
+        self._given = (args, kwargs)  # to construct it again with other values: a trial of a Tuner
         return self
 
     def __init__(self, train_loop_per_worker, *, train_loop_config=None, scaling_config=None, run_config=None, datasets=None,
@@ -48,7 +50,10 @@ class DataParallelTrainer:
 
     def dataset_configs(self):
         """A DatasetConfig for each dataset."""
-        return DatasetConfig.validated(self._configs, self.datasets)
+        found = DatasetConfig.validated(self._configs, self.datasets)
+        if not self._steps_together or self.scaling_config.num_workers == 1:
+            return found
+        return {name: dataclasses.replace(c, tail='pad') if c.split and c.tail is None else c for name, c in found.items()}
 
     def preprocess_datasets(self):
         """Makes, fits and transforms; streamed, so that nothing is read but what fitting needs."""
