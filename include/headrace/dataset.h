@@ -28,7 +28,8 @@ typedef struct hr_read_options {
     bool verify_checksums;      /**< check page CRCs where the file has them */
     hr_lists lists; /**< AUTO: lists of numbers of one length are tensors. RAGGED: always lists */
     const char *const *paths; /**< further paths, NULL-ended, after the one of the call */
-    const char *row_numbers;  /**< the name of a further int64 column: which row of the source each is
+    const char
+        *row_numbers; /**< the name of a further int64 column: which row of the source each is
                                    (hr_dataset_locate). Read alone, nothing is decoded. Default: none */
 } hr_read_options;
 #define HR_READ_OPTIONS_INIT                                                                       \
