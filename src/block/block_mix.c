@@ -63,6 +63,53 @@ static void fetch_values(const mix *m, size_t width)
     }
 }
 
+// --- measuring ---
+
+// Rows of each block, so that its part is measured as any gather is. ends[b] is where block b's part of `sorted` ends.
+static void split_by_block(const hr_row_ref *order, int64_t rows, int64_t *ends, uint32_t *sorted,
+                           int32_t count)
+{
+    for (int64_t i = 0; i < rows; i++)
+        ends[order[i].block + 1]++;
+    for (int32_t b = 0; b < count; b++)
+        ends[b + 1] += ends[b];
+    for (int64_t i = 0; i < rows; i++) // ends[b] moves from the part's start to its end
+        sorted[ends[order[i].block]++] = order[i].row;
+}
+
+hr_status hr__mix_layout(const hr_schema *schema, hr_block *const *blocks, int32_t count,
+                         const hr_row_ref *order, int64_t rows, hr_layout *layout, hr_error *err)
+{
+    int64_t *ends = NULL, begin = 0;
+    uint32_t *sorted = NULL;
+    hr_layout more = {0};
+    hr_status status;
+    bool first = true;
+    HR_GO(hr__alloc_zero((size_t)count + 1, sizeof *ends, &ends, err));
+    HR_GO(hr__alloc((size_t)HR_MAX(rows, 1) * sizeof *sorted, &sorted, err));
+    split_by_block(order, rows, ends, sorted, count);
+    for (int32_t b = 0; b < count; begin = ends[b++]) {
+        if (ends[b] == begin)
+            continue;
+        HR_GO(hr__take_layout(blocks[b], sorted + begin, ends[b] - begin, first ? layout : &more,
+                              err));
+        if (!first)
+            HR_GO(hr__layout_add(layout, &more, err));
+        hr__layout_release(&more);
+        first = false;
+    }
+    if (first)
+        HR_GO(hr__layout_init(layout, schema, 0, err));
+    status = hr__layout_finish(layout, err);
+out:
+    hr__layout_release(&more);
+    hr__free(sorted);
+    hr__free(ends);
+    return status;
+}
+
+// --- appending ---
+
 static hr_status open_sources(const mix *m, int32_t column, hr_slot *slot, hr_error *err)
 {
     for (int32_t b = 0; b < m->count; b++) {
@@ -78,7 +125,8 @@ static hr_status open_sources(const mix *m, int32_t column, hr_slot *slot, hr_er
             .offset = c->offset,
         };
         m->bases[b] = m->sources[b].data;
-        HR_TRY(hr__take_append_dictionary(c, slot, &m->sources[b].shift, err));
+        if (m->ranges[b].rows > 0) // what has no part was not planned for
+            HR_TRY(hr__take_append_dictionary(c, slot, &m->sources[b].shift, err));
     }
     return HR_OK;
 }

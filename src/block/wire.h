@@ -115,7 +115,11 @@ HR_USE_RESULT hr_status hr__take_append_column(const hr_column *column, const ui
 typedef struct hr_row_ref {
     uint32_t block, row;
 } hr_row_ref;
-// Into a builder whose layout is the sum of the blocks' parts (hr__take_layout checked their row numbers).
+// The layout of such a span, finished. INVALID: a row that a block has not.
+HR_USE_RESULT hr_status hr__mix_layout(const hr_schema *schema, hr_block *const *blocks,
+                                       int32_t count, const hr_row_ref *order, int64_t rows,
+                                       hr_layout *layout, hr_error *err);
+// Into a builder of that layout.
 HR_USE_RESULT hr_status hr__mix_append(hr_block *const *blocks, int32_t count,
                                        const hr_row_ref *order, int64_t rows, hr_builder *builder,
                                        hr_error *err);

@@ -234,49 +234,6 @@ out:
 
 // --- rows from anywhere ---
 
-// Rows of each block, so that its part is measured as any gather is. ends[b] is where block b's part of `sorted` ends.
-static void split_by_block(const hr_row_ref *order, int64_t rows, int64_t *ends, uint32_t *sorted,
-                           int32_t count)
-{
-    for (int64_t i = 0; i < rows; i++)
-        ends[order[i].block + 1]++;
-    for (int32_t b = 0; b < count; b++)
-        ends[b + 1] += ends[b];
-    for (int64_t i = 0; i < rows; i++) // ends[b] moves from the part's start to its end
-        sorted[ends[order[i].block]++] = order[i].row;
-}
-
-static hr_status mix_layout(const hr_schema *schema, hr_block *const *blocks, int32_t count,
-                            const hr_row_ref *order, int64_t rows, hr_layout *layout, hr_error *err)
-{
-    int64_t *ends = NULL, begin = 0;
-    uint32_t *sorted = NULL;
-    hr_layout more = {0};
-    hr_status status;
-    bool first = true;
-    HR_GO(hr__alloc_zero((size_t)count + 1, sizeof *ends, &ends, err));
-    HR_GO(hr__alloc((size_t)HR_MAX(rows, 1) * sizeof *sorted, &sorted, err));
-    split_by_block(order, rows, ends, sorted, count);
-    for (int32_t b = 0; b < count; begin = ends[b++]) {
-        if (ends[b] == begin)
-            continue;
-        HR_GO(hr__take_layout(blocks[b], sorted + begin, ends[b] - begin, first ? layout : &more,
-                              err));
-        if (!first)
-            HR_GO(hr__layout_add(layout, &more, err));
-        hr__layout_release(&more);
-        first = false;
-    }
-    if (first)
-        HR_GO(hr__layout_init(layout, schema, 0, err));
-    status = hr__layout_finish(layout, err);
-out:
-    hr__layout_release(&more);
-    hr__free(sorted);
-    hr__free(ends);
-    return status;
-}
-
 hr_status hr__mix(const hr_schema *schema, hr_block *const *blocks, int32_t count,
                   const hr_row_ref *order, int64_t rows, const hr_target *target, hr_result *out,
                   hr_error *err)
@@ -286,7 +243,7 @@ hr_status hr__mix(const hr_schema *schema, hr_block *const *blocks, int32_t coun
     hr_span_memory span = {0};
     hr_status status;
     hr_busy_mark mark = hr__busy_switch(HR_CAUSE_BATCH);
-    HR_GO(mix_layout(schema, blocks, count, order, rows, &layout, err));
+    HR_GO(hr__mix_layout(schema, blocks, count, order, rows, &layout, err));
     HR_GO(hr__span_take(target, layout.span_bytes, &span, err));
     HR_GO(hr__builder_init(&builder, &layout, span.memory, err));
     HR_GO(hr__mix_append(blocks, count, order, rows, &builder, err));
