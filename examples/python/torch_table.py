@@ -26,7 +26,8 @@ def loop(config):
             label_column="arr_delay", feature_columns=FEATURES, label_column_dtype=torch.float32,
             feature_column_dtypes=torch.float32, batch_size=1024, **order)
 
-    learn, check = batches("train", shuffle="window", seed=7, epochs=config["epochs"]), batches("december", epochs=config["epochs"])
+    learn = batches("train", shuffle="window", seed=7, epochs=config["epochs"])
+    check = batches("december", epochs=config["epochs"])
     for epoch in range(config["epochs"]):
         for x, y in learn:
             optimizer.zero_grad()

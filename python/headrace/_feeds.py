@@ -133,10 +133,10 @@ class Feeds:
     """The iter_ functions. Whoever has them has _begin, which opens a feed, and may have _packing, which packs in C.
 
     order, in all of them: drop_last, prefetch_blocks (or prefetch_batches: how many are made ahead; None: found from the data
-    and the budget; 0: none), shuffle ('none', 'blocks', 'window', 'global'), seed, window_rows, order_lanes; global_batch_size (rows a
-    step over all workers, instead of batch_size), tail ('uneven', 'drop', 'pad': what becomes of the rows that do not fill an
-    epoch's last step); of a Dataset also epoch, the number of the epoch whose order is wanted; of a shard epochs, how many
-    passes there will be at most.
+    and the budget; 0: none), shuffle ('none', 'blocks', 'window', 'global'), seed, window_rows, order_lanes;
+    global_batch_size (rows a step over all workers, instead of batch_size), tail ('uneven', 'drop', 'pad': what becomes of
+    the rows that do not fill an epoch's last step); of a Dataset also epoch, the number of the epoch whose order is wanted;
+    of a shard epochs, how many passes there will be at most.
     """
 
     def _begin(self, form, batch_size, order):

@@ -11,7 +11,8 @@ from ._groups import Groups
 
 
 class IterableDataset(_data.IterableDataset):
-    """Passes over a source of batches; each pass is the next epoch. set_epoch(n) says which one comes next.
+    """Passes over a source of batches; each pass is the next epoch. set_epoch(n) says which one comes next. state_dict and
+    load_state_dict are torchdata's protocol: the next pass goes on behind the last batch that was given.
 
     Under a DataLoader: DataLoader(ds, batch_size=None, num_workers=0). Its worker processes would each read everything.
     """
@@ -19,9 +20,18 @@ class IterableDataset(_data.IterableDataset):
     def __init__(self, source, begin):
         super().__init__()
         self._source, self._begin, self._epoch = source, begin, 0
+        self._pass = self._loaded = None
 
     def set_epoch(self, epoch):
         self._epoch = epoch
+
+    def state_dict(self):
+        return self._loaded if self._pass is None else self._pass.state_dict()
+
+    def load_state_dict(self, state):
+        self._loaded, self._pass = state, None
+        if state is not None:
+            self._epoch = state['epoch']
 
     def __iter__(self):
         worker = _data.get_worker_info()
@@ -29,7 +39,11 @@ class IterableDataset(_data.IterableDataset):
             raise RuntimeError(_WORKERS.format(worker.num_workers))
         order = self._source._next_pass(self._epoch)
         self._epoch += 1
-        return self._begin(order)
+        self._pass = self._begin(order)
+        if self._loaded is not None:
+            self._pass.load_state_dict(self._loaded)
+            self._loaded = None
+        return self._pass
 
     def __reduce__(self):
         raise TypeError(_WORKERS.format('N'))

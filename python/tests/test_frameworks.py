@@ -159,6 +159,28 @@ def test_a_torch_dataset_under_a_data_loader(arrays):
         list(torch.utils.data.DataLoader(ds, batch_size=None, num_workers=1, multiprocessing_context='spawn'))
 
 
+def test_a_torch_dataset_goes_on_from_its_state():
+    torch = pytest.importorskip('torch')
+
+    def loader():
+        ds = hr.range(ROWS, blocks=10).torch_dataset(batch_size=64, shuffle='window', seed=4)
+        return ds, torch.utils.data.DataLoader(ds, batch_size=None)
+    whole = [[b['id'].tolist() for b in loader()[1]]]
+    ds, batches = loader()
+    list(batches)
+    whole.append([b['id'].tolist() for b in batches])
+    for epoch, steps in ((0, 3), (1, 0), (1, 7), (1, 16)):
+        ds, batches = loader()
+        ds.set_epoch(epoch)
+        for _, batch in zip(range(steps), iter(batches)):
+            pass
+        state = ds.state_dict()
+        ds, batches = loader()
+        ds.load_state_dict(state)
+        if state is not None:
+            assert [b['id'].tolist() for b in batches] == whole[epoch][steps:]
+
+
 def test_torch_in_a_worker(table):
     pytest.importorskip('torch')
 

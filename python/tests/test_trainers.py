@@ -50,6 +50,23 @@ def test_a_preprocessor_is_fitted_on_one_and_applied_to_those_that_want_it(run_c
     assert abs(metrics['train']) < 1e-9 and metrics['raw'] == x.sum() and metrics['b'] == pytest.approx(100 / x.std())
 
 
+def test_dataset_configs_say_in_which_order_and_whether_kept(run_config):
+    def loop():
+        from headrace import train
+        orders = {n: [[i for b in train.get_dataset_shard(n).iter_batches(batch_size=20) for i in b['id'].tolist()]
+                      for _ in range(2)] for n in ('train', 'blocks', 'kept')}
+        train.report(orders)
+    data = {n: hr.range(200, blocks=8) for n in ('train', 'blocks', 'kept')}
+    result = DataParallelTrainer(loop, datasets=data, run_config=run_config(), dataset_config={
+        'train': DatasetConfig(global_shuffle=True), 'blocks': DatasetConfig(randomize_block_order=True),
+        'kept': DatasetConfig(use_stream_api=False)}).fit()
+    first, second = result.metrics['train']
+    assert first != second != list(range(200)) and sorted(first) == sorted(second) == list(range(200))
+    first, second = result.metrics['blocks']
+    assert first != second and [i % 25 for i in first] == [i % 25 for i in range(200)]
+    assert result.metrics['kept'] == [list(range(200))] * 2
+
+
 CONTRADICTIONS = [
     ({'train': DatasetConfig(fit=True), 'other': DatasetConfig(fit=True)}, {'train': 1, 'other': 1}, 'fitted on one'),
     ({'train': DatasetConfig(transform=False)}, {'train': 1}, 'contradict'),

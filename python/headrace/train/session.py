@@ -116,7 +116,7 @@ def get_dataset_shard(name='train'):
 
 def report(metrics=None, /, *, checkpoint=None, **more):
     """Metrics for the script, and a checkpoint. Metrics alone never block: when the script lags, older ones are replaced. A
-    checkpoint is copied to the run's folder, with where every feed stands, when this returns; that of the lowest rank is kept."""
+    checkpoint is in the run's folder, with where every feed stands, when this returns; that of the lowest rank is kept."""
     session, text = _in_worker(), json.dumps({**_count(), **(metrics or {}), **more}, default=_plain)
     if checkpoint is None:
         session.report(text)

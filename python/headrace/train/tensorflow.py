@@ -11,7 +11,8 @@ from .trainer import DataParallelTrainer
 
 class TensorflowTrainer(DataParallelTrainer):
     """A DataParallelTrainer with TF_CONFIG set before the loop, which makes the strategy and the model in its scope. Workers
-    step together: where an epoch's last step is not full its rows are repeated, unless a DatasetConfig's tail says otherwise."""
+    step together: where an epoch's last step is not full its rows are repeated, unless a DatasetConfig's tail says otherwise.
+    """
     _steps_together = True
 
     def training_loop(self):
