@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Rows from anywhere: a permutation over rows of several blocks, written as one span.
 //
-// A column at a time: its output is written in order, its rows are read from where they lie. A row is named by block and
-// row, 8 bytes that serve all columns; per column a small table says where each block's values begin. Narrow values are
-// fetched into the cache in the order in which they lie before they are read in another: read at random from memory,
-// each line costs its whole latency (14 cycles a value of 4 bytes in rounds of 16,384 rows, 8 so; 28 columns from zstd
-// Parquet). Values of fixed width and strings have loops of their own; lists go row by row, as any range does.
+// A column at a time: its output is written in order, its rows are read from where they lie. A row is named by block
+// and row, 8 bytes that serve all columns; per column a small table says where each block's values begin. Narrow values
+// are fetched into the cache in the order in which they lie before they are read in another: read at random from
+// memory, each line costs its whole latency (14 cycles a value of 4 bytes in rounds of 16,384 rows, 8 so; 28 columns
+// from zstd Parquet). Values of fixed width and strings have loops of their own; lists go row by row, as ranges do.
 #include "block/wire.h"
 #include "kernel/kernel.h"
 

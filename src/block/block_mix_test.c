@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rows from anywhere: each is the row that was named, for columns of every shape, slices, repeats and other dictionaries.
+// Rows from anywhere: each is the row that was named, for columns of every shape, slices, repeats, other dictionaries.
 #include "base/unit.h"
 #include "block/block_sample.h"
 

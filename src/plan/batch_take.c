@@ -10,7 +10,9 @@
 
 #include "base/text.h"
 #include <stdio.h>
-#include <string.h> // Permuted at once, or one batch. Of narrow rows a whole round, since each group reads every line of it.
+#include <string.h>
+
+// Permuted at once, or one batch. Of narrow rows a whole round, since each group reads every line of it.
 #define GROUP_BYTES (4 << 20)
 
 // --- carrying ---
