@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What feeding a trainer costs: hand-over of a batch that is ready, the border of epochs, resuming, a torch loop; and window
+and unshuffled passes side by side.
+
+    feeding.py CLI DATA [--only handover,resume,torch,window] [--rows 3000000]
+
+CLI is the program headrace, DATA a folder of peers/make_data.py (crit_zstd.parquet). Run it with a Python that has headrace (and
+torch for `torch`). Prints lines and one of JSON; wanted figures stand beside them.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import headrace
+from headrace import train
+from headrace.train import ScalingConfig, TorchTrainer, Trainer
+
+
+def quantiles(seconds):
+    ordered = sorted(seconds)
+    return {'p50_us': 1e6 * ordered[len(ordered) // 2], 'p99_us': 1e6 * ordered[int(len(ordered) * 0.99)]}
+
+
+def read_ready(config):
+    """Takes batches that are surely there: it sleeps a while before each."""
+    shard, waits, borders = train.get_dataset_shard('train'), [], []
+    stamp = None
+    for epoch in range(config['epochs']):
+        batches = iter(shard.iter_batches(batch_size=1024, batch_format=None, epochs=config['epochs']))
+        while True:
+            time.sleep(0.002)
+            began = time.perf_counter()
+            batch = next(batches, None)
+            took = time.perf_counter() - began
+            if batch is None:
+                stamp = time.perf_counter()
+                break
+            if stamp is not None:
+                borders.append(time.perf_counter() - stamp - 0.002)
+                stamp = None
+            else:
+                waits.append(took)
+            del batch
+    train.report({**quantiles(waits), 'border_max_ms': 1e3 * max(borders)})
+
+
+def handover(args):
+    rows = headrace.range_tensor(400_000, shape=(64,), blocks=100)
+    result = Trainer(read_ready, train_loop_config={'epochs': 4}, scaling_config=ScalingConfig(num_workers=1),
+                     datasets={'train': rows}).fit()
+    told = {k: result.metrics[k] for k in ('p50_us', 'p99_us', 'border_max_ms')}
+    print(f"hand-over of a ready batch: median {told['p50_us']:.1f} us (wanted 50), p99 {told['p99_us']:.0f} us (500); "
+          f"border of epochs at most {told['border_max_ms']:.2f} ms (5)", flush=True)
+    return told
+
+
+def resume(args):
+    """The first batch from the middle of an epoch, against the first batch of the epoch (each makes one round)."""
+    data, options = headrace.read_parquet(args.data / 'crit_zstd.parquet'), dict(batch_size=4096, shuffle='window', seed=3)
+
+    def first(state):
+        began = time.perf_counter()
+        batches = data.iter_batches(batch_format=None, **options)
+        if state:
+            batches.load_state_dict(state)
+        next(batches)
+        took = time.perf_counter() - began
+        batches.close()
+        return took
+
+    batches = data.iter_batches(batch_format=None, **options)
+    for _ in range(366):
+        next(batches)
+    state = batches.state_dict()
+    batches.close()
+    told = {'start_ms': 1e3 * statistics.median(first(None) for _ in range(5)),
+            'resume_ms': 1e3 * statistics.median(first(state) for _ in range(5))}
+    print(f"first batch: of the epoch {told['start_ms']:.0f} ms, from its middle {told['resume_ms']:.0f} ms (about one round)", flush=True)
+    return told
+
+
+def read_torch(config):
+    shard, laps = train.get_dataset_shard('train'), []
+    for epoch in range(config['epochs']):
+        began, batches = time.perf_counter(), 0
+        for batch in shard.iter_torch_batches(batch_size=1024, epochs=config['epochs']):
+            batches += 1
+        laps.append((time.perf_counter() - began, batches))
+    train.report({'laps': laps})
+
+
+def check(args, source, epochs):
+    done = subprocess.run([args.cli, 'check', source, '--batch-rows', '1024', '--workers', '2', '--epochs', str(epochs), '--json'],
+                          capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def torch_pass(path, epochs):
+    result = TorchTrainer(read_torch, train_loop_config={'epochs': epochs}, scaling_config=ScalingConfig(num_workers=2),
+                          datasets={'train': headrace.read_parquet(path)}).fit()
+    laps = result.metrics['laps'][1:]
+    return statistics.median(s for s, _ in laps), laps[0][1]
+
+
+def torch(args):
+    told = {}
+    with tempfile.TemporaryDirectory() as folder:
+        names = [f'x{i}' for i in range(64)]
+        floats = headrace.range(args.rows // 2).map({n: headrace.col('id') * (1.0 + i) for i, n in enumerate(names)})
+        handle = floats._handle.pack(names, 'x')  # 64 float32 a row
+        packed = floats._with(handle).select_columns(['x'])
+        for codec in ('none', 'zstd'):
+            path = os.path.join(folder, codec)
+            packed.write_parquet(path, codec=codec, row_group_rows=50_000)
+            mine, batches = torch_pass(path, 6)
+            plain = statistics.median(check(args, path, 6)['epoch_s'][1:])
+            told[codec] = {'torch_s': mine, 'check_s': plain, 'more_us': 1e6 * (mine - plain) / batches, 'ratio': mine / plain}
+            print(f"torch loop, 2 workers, 1,024 x 64 floats, {codec}: {mine:.3f} s, check {plain:.3f} s an epoch: "
+                  f"{told[codec]['more_us']:+.1f} us a batch (wanted 10), {mine / plain:.2f} of it (1.10 from zstd)", flush=True)
+    return told
+
+
+def window(args):
+    """28 columns of zstd Parquet, touched by one worker: in order and window shuffled."""
+    told = {}
+    for shuffle in ('none', 'window'):
+        done = subprocess.run([args.cli, 'check', args.data / 'crit_zstd.parquet', '--batch-rows', '4096', '--epochs', '6', '--threads',
+                               '2', '--shuffle', shuffle, '--seed', '5', '--json'], capture_output=True, text=True, check=True)
+        told[shuffle] = statistics.median(json.loads(done.stdout)['epoch_s'][1:])
+    told['ratio'] = told['window'] / told['none']
+    print(f"zstd Parquet, 28 columns: {told['none']:.3f} s an epoch, window shuffled {told['window']:.3f} s: {told['ratio']:.2f} (wanted 1.3)",
+          flush=True)
+    return told
+
+
+WORKLOADS = {'handover': handover, 'resume': resume, 'torch': torch, 'window': window}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('cli')
+    parser.add_argument('data', type=Path)
+    parser.add_argument('--only', default=','.join(WORKLOADS))
+    parser.add_argument('--rows', type=int, default=3_000_000)
+    args = parser.parse_args()
+    print(json.dumps({name: WORKLOADS[name](args) for name in args.only.split(',')}))
+
+
+if __name__ == '__main__':
+    main()
