@@ -198,6 +198,38 @@ HR_API HR_USE_RESULT hr_status hr_dataset_randomize_block_order(const hr_dataset
  *  LIMIT when that is full: the message has the numbers. */
 HR_API HR_USE_RESULT hr_status hr_dataset_random_shuffle(const hr_dataset *dataset, uint64_t seed,
                                                          hr_dataset **out, hr_error *err);
+/** About `fraction` (0 to 1) of the rows, each kept or not by a key of (seed, where it stands): the
+ *  same ones for any threads and batches, and in each epoch, unless each_epoch. */
+HR_API HR_USE_RESULT hr_status hr_dataset_random_sample(const hr_dataset *dataset, double fraction,
+                                                        uint64_t seed, bool each_epoch,
+                                                        hr_dataset **out, hr_error *err);
+/** Rows [0, rows[0]), [rows[0], rows[1]), ... and the rest: count + 1 datasets into `out`, whose entries
+ *  are NULL before. rows ascend from 0; beyond the end parts are empty. Where only a run can tell how
+ *  many rows there are, it is run once and kept (materialize). */
+HR_API HR_USE_RESULT hr_status hr_dataset_split_at_indices(const hr_dataset *dataset,
+                                                           const int64_t *rows, int32_t count,
+                                                           hr_dataset **out, hr_error *err);
+/** Parts of these shares of the rows, and the rest: count + 1 datasets. Each share is over 0, their sum
+ *  below 1. INVALID: some part would be empty. */
+HR_API HR_USE_RESULT hr_status hr_dataset_split_proportionately(const hr_dataset *dataset,
+                                                                const double *shares, int32_t count,
+                                                                hr_dataset **out, hr_error *err);
+typedef struct hr_split_options {
+    size_t size;
+    double test_share; /**< of the rows, over 0 and below 1; or */
+    int64_t test_rows; /**< how many */
+    bool shuffle;      /**< rows are shuffled first, and kept: both parts stay what they are */
+    uint64_t seed;     /**< of the shuffle */
+} hr_split_options;
+#define HR_SPLIT_OPTIONS_INIT                                                                      \
+    {                                                                                              \
+        sizeof(hr_split_options), 0.0, 0, false, 0                                                 \
+    }
+/** The last rows are the test part. INVALID: not one of the two sizes is given, or a part is empty. */
+HR_API HR_USE_RESULT hr_status hr_dataset_train_test_split(const hr_dataset *dataset,
+                                                           const hr_split_options *options,
+                                                           hr_dataset **train_out,
+                                                           hr_dataset **test_out, hr_error *err);
 /** Runs the plan now and keeps its blocks in the store, spilled beyond the budget. The result reads from there. */
 HR_API HR_USE_RESULT hr_status hr_dataset_materialize(const hr_dataset *dataset, hr_dataset **out,
                                                       hr_error *err);

@@ -255,6 +255,14 @@ typedef struct ask {
     char *text;
     const char *folder;
     hr_write_options write;
+    const int64_t *rows;
+    const double *shares;
+    int32_t count;
+    hr_dataset **parts;
+    hr_split_options split;
+    double fraction;
+    unsigned long long seed;
+    bool each_epoch;
 } ask;
 
 static hr_status ask_schema(void *arg, hr_error *err)
@@ -412,6 +420,119 @@ static PyObject *dataset_source_stats(py_dataset *self, PyObject *unused)
                          (long long)s.bytes_read);
 }
 
+// --- samples and parts: they may run the plan ---
+
+static hr_status ask_random_sample(void *arg, hr_error *err)
+{
+    ask *a = arg;
+    return hr_dataset_random_sample(a->dataset, a->fraction, a->seed, a->each_epoch, &a->made, err);
+}
+
+static hr_status ask_split_at(void *arg, hr_error *err)
+{
+    ask *a = arg;
+    return a->rows
+               ? hr_dataset_split_at_indices(a->dataset, a->rows, a->count, a->parts, err)
+               : hr_dataset_split_proportionately(a->dataset, a->shares, a->count, a->parts, err);
+}
+
+static hr_status ask_train_test(void *arg, hr_error *err)
+{
+    ask *a = arg;
+    return hr_dataset_train_test_split(a->dataset, &a->split, &a->parts[0], &a->parts[1], err);
+}
+
+// The parts as a list; references that it does not get are given back.
+static PyObject *wrap_parts(py_dataset *self, ask *a, hr_status (*call)(void *, hr_error *),
+                            int32_t count)
+{
+    bool failed = ask_for(self, a, call);
+    PyObject *list = failed ? NULL : PyList_New(count);
+    for (int32_t i = 0; i < count && list; i++) {
+        PyObject *part = py_dataset_wrap(py_state_of((PyObject *)self), a->parts[i], self->runtime);
+        a->parts[i] = NULL; // taken, also on failure
+        if (!part || PyList_SetItem(list, i, part))
+            Py_CLEAR(list);
+    }
+    for (int32_t i = 0; i < count; i++)
+        hr_dataset_unref(&a->parts[i]);
+    return list;
+}
+
+static PyObject *dataset_random_sample(py_dataset *self, PyObject *args)
+{
+    int each_epoch;
+    ask a = {0};
+    if (!PyArg_ParseTuple(args, "dKp", &a.fraction, &a.seed, &each_epoch))
+        return NULL;
+    a.each_epoch = each_epoch;
+    if (ask_for(self, &a, ask_random_sample)) {
+        hr_dataset_unref(&a.made);
+        return NULL;
+    }
+    return py_dataset_wrap(py_state_of((PyObject *)self), a.made, self->runtime);
+}
+
+static PyObject *split_by(py_dataset *self, PyObject *numbers, bool shares)
+{
+    PyObject *out = NULL;
+    Py_ssize_t count = PySequence_Size(numbers);
+    if (count < 0)
+        return NULL;
+    int64_t *rows = PyMem_Calloc((size_t)count + 1, sizeof *rows);
+    double *parts_of = PyMem_Calloc((size_t)count + 1, sizeof *parts_of);
+    hr_dataset **parts = PyMem_Calloc((size_t)count + 1, sizeof *parts);
+    if (!rows || !parts_of || !parts || count > INT32_MAX - 1) {
+        PyErr_NoMemory();
+        goto out;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *item = PySequence_GetItem(numbers, i);
+        if (!item)
+            goto out;
+        if (shares)
+            parts_of[i] = PyFloat_AsDouble(item);
+        else
+            rows[i] = PyLong_AsLongLong(item);
+        Py_DECREF(item);
+        if (PyErr_Occurred())
+            goto out;
+    }
+    ask a = {
+        .rows = shares ? NULL : rows, .shares = parts_of, .count = (int32_t)count, .parts = parts};
+    out = wrap_parts(self, &a, ask_split_at, (int32_t)count + 1);
+out:
+    PyMem_Free(rows);
+    PyMem_Free(parts_of);
+    PyMem_Free(parts);
+    return out;
+}
+
+static PyObject *dataset_split_at_indices(py_dataset *self, PyObject *rows)
+{
+    return split_by(self, rows, false);
+}
+
+static PyObject *dataset_split_proportionately(py_dataset *self, PyObject *shares)
+{
+    return split_by(self, shares, true);
+}
+
+static PyObject *dataset_train_test_split(py_dataset *self, PyObject *args)
+{
+    int shuffle;
+    unsigned long long seed;
+    long long rows;
+    hr_dataset *parts[2] = {NULL};
+    ask a = {.parts = parts, .split = HR_SPLIT_OPTIONS_INIT};
+    if (!PyArg_ParseTuple(args, "dLpK", &a.split.test_share, &rows, &shuffle, &seed))
+        return NULL;
+    a.split.test_rows = rows;
+    a.split.shuffle = shuffle;
+    a.split.seed = seed;
+    return wrap_parts(self, &a, ask_train_test, 2);
+}
+
 // --- streams ---
 
 typedef struct start {
@@ -484,6 +605,13 @@ static PyMethodDef methods[] = {
      "Blocks in an order of (seed, epoch)."},
     {"random_shuffle", (PyCFunction)dataset_random_shuffle, METH_VARARGS,
      "All rows in an order of (seed, epoch)."},
+    {"random_sample", (PyCFunction)dataset_random_sample, METH_VARARGS,
+     "(fraction, seed, each_epoch): some of the rows."},
+    {"split_at_indices", (PyCFunction)dataset_split_at_indices, METH_O, "Parts, cut at rows."},
+    {"split_proportionately", (PyCFunction)dataset_split_proportionately, METH_O,
+     "Parts of these shares, and the rest."},
+    {"train_test_split", (PyCFunction)dataset_train_test_split, METH_VARARGS,
+     "(share, rows, shuffle, seed): two parts."},
     {"schema", (PyCFunction)dataset_schema, METH_NOARGS, "Names and types."},
     {"count", (PyCFunction)dataset_count, METH_NOARGS, "Rows."},
     {"num_blocks", (PyCFunction)dataset_num_blocks, METH_NOARGS, "Blocks."},

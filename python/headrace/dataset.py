@@ -115,6 +115,30 @@ class Dataset(Feeds):
         """n contiguous parts: by blocks, or (equal) of the same number of rows, the rest dropped."""
         return [self._with(self._handle.split(n, i, equal)) for i in range_(n)]
 
+    def split_at_indices(self, indices):
+        """Rows before each index, and the rest. Where only a run can tell how many rows there are, they are kept first."""
+        return [self._with(part) for part in self._handle.split_at_indices(list(indices))]
+
+    def split_proportionately(self, proportions):
+        """Parts of these shares of the rows, and the rest; none is empty."""
+        return [self._with(part) for part in self._handle.split_proportionately(list(proportions))]
+
+    def train_test_split(self, test_size, *, shuffle=False, seed=0):
+        """(train, test): the last rows are the test part, a share of them (a float) or so many (an int).
+
+        shuffle: rows are shuffled first and kept, so that both parts stay what they are in all epochs.
+        """
+        if not isinstance(test_size, (int, float)) or isinstance(test_size, bool):
+            raise TypeError(f'test_size {test_size!r}: a share of the rows (a float) or a number of them (an int)')
+        if isinstance(test_size, float) and not 0 < test_size < 1:
+            raise ValueError(f'test_size {test_size}: a share is over 0 and below 1')
+        share, rows = (test_size, 0) if isinstance(test_size, float) else (0.0, test_size)
+        return tuple(self._with(part) for part in self._handle.train_test_split(share, rows, shuffle, seed or 0))
+
+    def random_sample(self, fraction, *, seed=0, each_epoch=False):
+        """About `fraction` of the rows: the same ones for any threads and batches, and in each epoch unless each_epoch."""
+        return self._with(self._handle.random_sample(fraction, seed or 0, each_epoch))
+
     def randomize_block_order(self, *, seed=0):
         return self._with(self._handle.randomize_block_order(seed or 0))
 

@@ -4,6 +4,7 @@
 // Rows are computed in pieces that stay in cache (APPLY_PIECE_BYTES); unchanged columns are copied whole. With a
 // predicate, what computed columns need is gathered first, so that they are computed for the rows that are kept alone.
 #include "base/stats.h"
+#include "kernel/kernel.h"
 #include "plan/place.h"
 #include <string.h>
 
@@ -32,14 +33,21 @@ static int64_t piece_rows(const hr_schema *schema, int64_t rows)
     return HR_MAX(1, HR_MIN(rows, APPLY_PIECE_BYTES / HR_MAX(row_bytes, 1)));
 }
 
-static hr_status select_rows(apply *a, int64_t rows, hr_error *err)
+static hr_status select_rows(apply *a, int64_t rows, const hr_row_sample *sample, hr_error *err)
 {
     hr_scratch *scratch = hr__runtime_scratch(a->runtime);
     a->rows = rows;
-    if (!hr__program_has_predicate(a->program) || rows == 0)
+    bool filtered = hr__program_has_predicate(a->program);
+    if ((!filtered && !sample) || rows == 0)
         return HR_OK;
     HR_TRY(hr__scratch_take(scratch, (size_t)rows * sizeof *a->selected, &a->selected, err));
-    return hr__eval_filter(a->eval, a->columns, rows, a->selected, &a->rows, err);
+    if (filtered)
+        HR_TRY(hr__eval_filter(a->eval, a->columns, rows, a->selected, &a->rows, err));
+    else
+        hr__kernels()->fill.iota_i32((int32_t *)a->selected, 0, 1, (size_t)rows);
+    if (sample)
+        a->rows = hr__sample_rows(sample, a->selected, a->rows);
+    return HR_OK;
 }
 
 static bool any_computed(const apply *a)
@@ -80,10 +88,11 @@ out:
     return status;
 }
 
-static hr_status prepare(apply *a, const hr_schema *source, int64_t rows, hr_error *err)
+static hr_status prepare(apply *a, const hr_schema *source, int64_t rows,
+                         const hr_row_sample *sample, hr_error *err)
 {
     HR_TRY(hr__eval_open(a->program, &a->eval, err));
-    HR_TRY(select_rows(a, rows, err));
+    HR_TRY(select_rows(a, rows, sample, err));
     HR_TRY(hr__alloc_zero((size_t)HR_MAX(a->column_count, 1), sizeof *a->inputs, &a->inputs, err));
     memcpy(a->inputs, a->columns, (size_t)a->column_count * sizeof *a->inputs);
     if (a->selected && a->rows < rows && any_computed(a))
@@ -173,7 +182,7 @@ hr_status hr__program_apply_rows(hr_program *program, const hr_rows *rows, const
         .runtime = target->runtime,
     };
     hr_busy_mark mark = hr__busy_switch(HR_CAUSE_TRANSFORM);
-    HR_GO(prepare(&a, rows->schema, rows->rows, err));
+    HR_GO(prepare(&a, rows->schema, rows->rows, target->sample, err));
     if (a.rows == 0 && target->place == HR_PLACE_ARENA) { // nothing to keep
         *out = (hr_result){0};
         goto out;

@@ -33,6 +33,7 @@ static hr_status exact_rows_of_node(const hr_node *n, int64_t *rows, bool *known
         return HR_OK;
     case HR_NODE_FUNCTION:
     case HR_NODE_PROCESS:
+    case HR_NODE_SAMPLE:
         *known = false;
         return HR_OK;
     case HR_NODE_UNION:
@@ -48,6 +49,8 @@ static hr_status exact_rows_of_node(const hr_node *n, int64_t *rows, bool *known
     *rows = below;
     if (n->kind == HR_NODE_LIMIT)
         *rows = HR_MIN(below, n->number);
+    if (n->kind == HR_NODE_SLICE)
+        *rows = HR_MIN(HR_MAX(below - n->index, 0), n->number);
     if (n->kind == HR_NODE_SPLIT && n->equal)
         *rows = below / n->number;
     if (n->kind == HR_NODE_SPLIT && !n->equal)
@@ -197,10 +200,13 @@ static void explain_branch(const hr_branch *b, int depth, hr_text *out)
             explain_program(b->shuffle_program, out);
         }
     } else if (b->inner) {
-        hr__text_add(out,
-                     b->inner_blocks ? "cut in %lld blocks of rows:\n"
-                                     : "the first %lld rows, run until they are there:\n",
-                     (long long)(b->inner_blocks ? b->inner_blocks : b->inner_limit));
+        if (!b->inner_blocks && b->inner_limit < 0)
+            hr__text_add(out, "rows numbered as they come:\n");
+        else
+            hr__text_add(out,
+                         b->inner_blocks ? "cut in %lld blocks of rows:\n"
+                                         : "the first %lld rows, run until they are there:\n",
+                         (long long)(b->inner_blocks ? b->inner_blocks : b->inner_limit));
         explain_pipe(b->inner, depth + 1, out);
     } else {
         hr__text_add(out, "%s %s", b->origin->name, b->origin->source ? b->origin->source : "");
@@ -215,6 +221,11 @@ static void explain_branch(const hr_branch *b, int depth, hr_text *out)
                          (int)b->term_count, b->term_count == 1 ? "" : "s");
         hr__text_add(out, "\n");
     }
+    for (int32_t i = 0; i < b->sample_count; i++)
+        hr__text_add(out, "%*s-> a sample of %.6g %% of the rows (seed %llu)%s\n", 2 * depth + 2,
+                     "", (double)b->samples[i].below / 0x1p64 * 100,
+                     (unsigned long long)b->samples[i].seed,
+                     b->samples[i].each_epoch ? ", another one in each epoch" : "");
     for (int32_t i = 0; i < b->stage_count; i++) {
         hr__text_add(out, "%*s-> ", 2 * depth + 2, "");
         if (b->stages[i].kind == HR_STAGE_PROGRAM)

@@ -3,6 +3,7 @@
 // stages of a branch: everything that a row needs runs in one task. What speaks of row numbers (limit, split,
 // repartition) stays a node of the tree where rows can be counted without running; else what is below it becomes an
 // inner run, whose output is cut.
+#include "base/hash.h"
 #include "plan/shuffle.h"
 #include <string.h>
 
@@ -10,6 +11,9 @@
 typedef struct suffix {
     hr_stage stages[HR_BRANCH_STAGES_MAX];
     int32_t count;
+    hr_sample samples[HR_BRANCH_SAMPLES_MAX]; // of what the leaf gives
+    int32_t sample_count;
+    uint64_t salt; // of the way from the root
 } suffix;
 
 static hr_status lower(const hr_dataset *dataset, const suffix *above, hr_pipe **out,
@@ -182,6 +186,14 @@ static hr_status make_leaf(hr_runtime *rt, hr_node *origin, const hr_schema *sch
         if (s->node && s->node->batch_rows)
             b->function_rows = HR_MAX(b->function_rows, s->node->batch_rows);
     }
+    b->salt = above->salt;
+    b->sample_count = above->sample_count;
+    memcpy(b->samples, above->samples, sizeof b->samples);
+    if (b->sample_count) {
+        b->row_exact = false;
+        if (b->stage_count == 0 || b->stages[0].kind != HR_STAGE_PROGRAM)
+            HR_GO(add_identity(b, err));
+    }
     if (origin && is_reader(origin)) {
         if (b->stage_count == 0 || b->stages[0].kind != HR_STAGE_PROGRAM)
             HR_GO(add_identity(b, err));
@@ -206,6 +218,9 @@ static hr_status extend(const hr_stage *stage, const suffix *above, suffix *to, 
         to->stages[at++] = *stage;
     memcpy(to->stages + at, above->stages, (size_t)above->count * sizeof *above->stages);
     to->count = at + above->count;
+    to->salt = above->salt;
+    to->sample_count = above->sample_count;
+    memcpy(to->samples, above->samples, sizeof to->samples);
     return HR_OK;
 }
 
@@ -299,8 +314,10 @@ static hr_status lower_union(const hr_node *n, const suffix *above, hr_pipe **ou
 {
     hr_pipe *p = NULL;
     HR_TRY(pipe_make(n->runtime, HR_PIPE_CONCAT, n->input_count, &p, err));
+    suffix part = *above;
     for (int32_t i = 0; i < n->input_count; i++) {
-        hr_status status = lower(n->inputs[i], above, &p->children[i], err);
+        part.salt = hr__hash64(&(int64_t){i}, sizeof(int64_t), above->salt);
+        hr_status status = lower(n->inputs[i], &part, &p->children[i], err);
         if (status != HR_OK) {
             hr__pipe_free(&p);
             return status;
@@ -376,22 +393,25 @@ out:
 static hr_status lower_shuffle(const hr_node *n, const suffix *above, hr_pipe **out, hr_error *err)
 {
     const hr_dataset *input = n->inputs[0];
-    const suffix none = {.count = 0};
     const hr_schema *schema;
     hr_pipe *leaf = NULL, *inner = NULL;
     bool known;
     hr_status status;
+    suffix below = {.salt = above->salt, .sample_count = above->sample_count}, rest = *above;
+    memcpy(below.samples, above->samples, sizeof below.samples);
+    rest.sample_count = 0; // samples are taken below, where rows have numbers
     HR_TRY(hr_dataset_schema(input, &schema, err));
-    HR_TRY(make_leaf(n->runtime, NULL, schema, above, &leaf, err));
-    HR_GO(lower_resident(input, leaf->branch, &inner, err));
+    HR_TRY(make_leaf(n->runtime, NULL, schema, &rest, &leaf, err));
+    if (!below.sample_count)
+        HR_GO(lower_resident(input, leaf->branch, &inner, err));
     if (!inner) {
-        HR_GO(lower(input, &none, &inner, err));
+        HR_GO(lower(input, &below, &inner, err));
         inner->schema = hr_schema_ref(schema);
     }
     leaf->branch->shuffled = true;
     leaf->branch->shuffle_seed = n->seed;
     HR_GO(hr__dataset_exact_rows(input, &leaf->branch->inner_rows, &known, err));
-    if (!known)
+    if (!known || below.sample_count)
         leaf->branch->inner_rows = 0;
     // Functions' input and positions must not depend on memory: how rows are cut is settled by the plan.
     leaf->branch->unit_rows =
@@ -404,6 +424,40 @@ out:
     hr__pipe_free(&inner);
     hr__pipe_free(&leaf);
     return status;
+}
+
+static hr_status lower_sample(const hr_node *n, const suffix *above, hr_pipe **out, hr_error *err)
+{
+    const suffix none = {.count = 0};
+    hr_pipe *child = NULL;
+    suffix more = *above;
+    if (more.sample_count == HR_BRANCH_SAMPLES_MAX)
+        return HR_FAIL(err, HR_LIMIT, "a plan of more than %d samples in turn",
+                       HR_BRANCH_SAMPLES_MAX);
+    more.samples[more.sample_count++] = (hr_sample){n->seed, n->below, n->equal};
+    HR_TRY(lower(n->inputs[0], &none, &child, err));
+    bool numbered = !hr__pipe_has_function(child);
+    hr__pipe_free(&child);
+    return numbered ? lower(n->inputs[0], &more, out, err)
+                    : lower_inner(n->inputs[0], &more, -1, 0, out, err);
+}
+
+static hr_status lower_slice(const hr_node *n, const suffix *above, hr_pipe **out, hr_error *err)
+{
+    const suffix none = {.count = 0};
+    hr_pipe *child = NULL;
+    HR_TRY(lower(n->inputs[0], &none, &child, err));
+    bool exact = hr__pipe_row_exact(child);
+    hr__pipe_free(&child);
+    if (!exact)
+        return HR_FAIL(err, HR_INVALID,
+                       "a split at rows needs row counts, which a filter or function makes "
+                       "unknown: materialize the dataset first");
+    HR_TRY(lower(n->inputs[0], above, &child, err));
+    HR_TRY(wrap(n->runtime, HR_PIPE_SLICE, child, out, err));
+    (*out)->skip = n->index;
+    (*out)->rows = n->number;
+    return HR_OK;
 }
 
 static hr_status lower_node(hr_node *n, const suffix *above, hr_pipe **out, hr_error *err)
@@ -435,6 +489,10 @@ static hr_status lower_node(hr_node *n, const suffix *above, hr_pipe **out, hr_e
         return lower_split(n, above, out, err);
     case HR_NODE_PERMUTE:
         return lower_permute(n, above, out, err);
+    case HR_NODE_SAMPLE:
+        return lower_sample(n, above, out, err);
+    case HR_NODE_SLICE:
+        return lower_slice(n, above, out, err);
     case HR_NODE_SHUFFLE:
         return lower_shuffle(n, above, out, err);
     }

@@ -17,7 +17,8 @@
 #include "format/format.h"
 #include "plan/plan.h"
 
-#define HR_BRANCH_STAGES_MAX 64
+#define HR_BRANCH_STAGES_MAX  64
+#define HR_BRANCH_SAMPLES_MAX 8
 
 // --- files.c: many files as one origin; footers are read when needed and given back when many are open ---
 typedef struct hr_files hr_files;
@@ -62,6 +63,8 @@ typedef enum hr_node_kind {
     HR_NODE_SPLIT,
     HR_NODE_PERMUTE,
     HR_NODE_SHUFFLE,
+    HR_NODE_SAMPLE,
+    HR_NODE_SLICE,
 } hr_node_kind;
 
 typedef struct hr_kept { // a materialised dataset
@@ -96,7 +99,8 @@ typedef struct hr_node {
     int64_t number;     // limit: rows; repartition: blocks; split: parts
     int64_t index;      // split
     bool equal;         // split
-    uint64_t seed;      // permute
+    uint64_t seed;      // permute, shuffle, sample
+    uint64_t below;     // sample: rows whose keys are below it; `equal`: other ones in each epoch
     uint64_t digest;    // processes: of the function; kept: of the plan that made it
 } hr_node;
 
@@ -160,6 +164,11 @@ typedef struct hr_stage {
     hr_node *node;       // functions: a reference
 } hr_stage;
 
+typedef struct hr_sample { // rows that are kept: by their keys (row_keys.h)
+    uint64_t seed, below;
+    bool each_epoch; // other ones in each
+} hr_sample;
+
 typedef struct hr_pipe hr_pipe;
 typedef struct hr_shuffler hr_shuffler; // shuffle.h
 typedef struct hr_branch {
@@ -178,6 +187,10 @@ typedef struct hr_branch {
     hr_schema *origin_schema; // what units hold: of the origin's rows, or the inner ones
     hr_stage stages[HR_BRANCH_STAGES_MAX];
     int32_t stage_count;
+    hr_sample
+        samples[HR_BRANCH_SAMPLES_MAX]; // of rows as they come in; the first stage is a program
+    int32_t sample_count;
+    uint64_t salt;    // tells this leaf from others of the plan
     int32_t *columns; // origins with a reader: what is read, ascending
     int32_t column_count;
     int64_t function_rows;    // tasks are cut in multiples of it; 0: no function wants it
@@ -221,6 +234,7 @@ typedef struct hr_unit {
     int64_t bytes;       // decoded estimate of these rows
     hr_object_id object; // inner runs: the rows themselves (a reference)
     int64_t row_index;   // inner runs: of the first row, in their order
+    uint64_t epoch;
 } hr_unit;
 typedef struct hr_units hr_units;
 // rewake is called when a unit that was HR_AGAIN may be there.
@@ -310,12 +324,24 @@ HR_USE_RESULT hr_status hr__function_call(hr_node *node, const hr_block *in, hr_
 
 // Applies a program to a block: into the arena (object_out) or as a new block in scratch or heap memory. HR_AGAIN as
 // above.
+typedef struct hr_row_sample { // rows of a unit that are looked at, and which of them are kept
+    const hr_sample *samples;
+    int32_t count;
+    uint64_t epoch, unit;
+    int64_t row; // the first one's number
+} hr_row_sample;
+// Of the rows that are named those that are kept, in place; returns how many.
+int64_t hr__sample_rows(const hr_row_sample *sample, uint32_t *rows, int64_t count);
+// What a task's rows, from row `first` of the unit's fragment on, are sampled by.
+hr_row_sample hr__unit_sample(const hr_unit *unit, int64_t first);
+
 typedef struct hr_target {
     hr_runtime *runtime;
     hr_place place;
     bool oldest;
-    hr_share *share; // borrowed
-    hr_marks *marks; // moved by what is filtered; NULL: none
+    hr_share *share;             // borrowed
+    hr_marks *marks;             // moved by what is filtered; NULL: none
+    const hr_row_sample *sample; // which rows go in; NULL: all
 } hr_target;
 typedef struct hr_result {
     hr_object_id object;

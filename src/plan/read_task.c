@@ -190,7 +190,7 @@ static bool is_direct(const hr_program *program, const hr_branch *b)
     const hr_schema *schema = hr__program_schema(program);
     bool computes = false;
     int32_t count;
-    if (hr__program_has_predicate(program))
+    if (hr__program_has_predicate(program) || b->sample_count)
         return false;
     for (int32_t i = 0; i < hr_schema_count(schema); i++) {
         const hr_type *type = hr_schema_field(schema, i)->type;

@@ -191,11 +191,12 @@ static hr_status run_stages(hr_task *t, int32_t from, hr_block **block, const hr
     for (int32_t i = from; i < b->stage_count; i++) {
         const hr_stage *stage = &b->stages[i];
         hr_block *next = NULL;
+        hr_target to = i + 1 == b->stage_count ? *target : between;
+        to.sample = i == 0 ? target->sample : NULL;
         if (stage->kind == HR_STAGE_PROGRAM) {
             hr_result made = {0};
             bool last = i + 1 == b->stage_count;
-            hr_status status =
-                hr__program_apply(stage->program, *block, last ? target : &between, &made, err);
+            hr_status status = hr__program_apply(stage->program, *block, &to, &made, err);
             if (status == HR_AGAIN && has_function_before(b, i))
                 keep_pending(t, block, i);
             HR_TRY(status);
@@ -273,7 +274,8 @@ static hr_status pass_whole(hr_task *t, hr_result *out, hr_error *err)
 static hr_status run(hr_task *t, const hr_target *target, hr_result *out, hr_error *err)
 {
     hr_branch *b = t->unit->unit.branch;
-    hr_target between = {target->runtime, HR_PLACE_SCRATCH, false, NULL, target->marks};
+    hr_target between = {target->runtime, HR_PLACE_SCRATCH, false, NULL,
+                         target->marks,   target->sample};
     hr_block *block = NULL;
     int32_t from = 0;
     hr_status status;
@@ -318,6 +320,9 @@ hr_status hr__task_run(hr_task *task, bool oldest, hr_error *err)
     // Of a function's rows nobody knows where they came from: they are one part.
     hr_target target = {task->unit->runtime, task->place, oldest, task->share,
                         task->unit->unit.branch->has_function ? NULL : task->marks};
+    const hr_row_sample sample = hr__unit_sample(&task->unit->unit, task->first);
+    if (sample.count)
+        target.sample = &sample;
     hr_result result = {0};
     uint64_t wall = hr__now_ns(), cpu = hr__thread_cpu_ns();
     task->urgent = oldest;

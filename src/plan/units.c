@@ -339,7 +339,9 @@ hr_status hr__units_next(hr_units *units, hr_unit *out, hr_error *err)
 {
     switch (units->pipe->kind) {
     case HR_PIPE_LEAF:
-        return next_of_leaf(units, out, err);
+        HR_TRY(next_of_leaf(units, out, err));
+        out->epoch = units->epoch;
+        return HR_OK;
     case HR_PIPE_CONCAT:
         return next_of_concat(units, out, err);
     case HR_PIPE_SLICE:

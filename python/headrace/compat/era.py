@@ -111,6 +111,12 @@ class Dataset(_Native, _Dataset):
     def randomize_block_order(self, *, seed=None):
         return super().randomize_block_order(seed=seed or 0)
 
+    def random_sample(self, fraction, *, seed=None):
+        return super().random_sample(fraction, seed=seed or 0)
+
+    def train_test_split(self, test_size, *, shuffle=False, seed=None):
+        return super().train_test_split(test_size, shuffle=shuffle, seed=seed or 0)
+
     def random_shuffle(self, *, seed=None, num_blocks=None):
         return super().random_shuffle(seed=seed or 0, num_blocks=num_blocks)
 
