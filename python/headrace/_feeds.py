@@ -5,8 +5,6 @@ Each of them opens a feed (in C) and says in which form its batches are wanted. 
 by the feed; arrays and tensors are views of its batches. Nothing here loops over rows but iter_rows.
 """
 
-import json
-
 _SHUFFLES = {'none': 0, 'blocks': 1, 'window': 2, 'global': 3, None: 0}
 _TAILS = {'uneven': 0, 'drop': 1, 'pad': 2, None: 0}
 
@@ -99,6 +97,8 @@ class Passes:
     def _open(self, epochs, options):
         if self.loaded is None:
             return self._opened(epochs=epochs or -1, **options)
+        import json  # here, since it takes as long to import as all the rest
+
         from . import _core
         left = epochs - self.loaded['epoch'] if epochs else -1
         if left == 0 or epochs and left < 0:
