@@ -3,9 +3,8 @@
 //
 // A column at a time: its output is written in order, its rows are read from where they lie. A row is named by block
 // and row, 8 bytes that serve all columns; per column a small table says where each block's values begin. Narrow values
-// are fetched into the cache in the order in which they lie before they are read in another: read at random from
-// memory, each line costs its whole latency (14 cycles a value of 4 bytes in rounds of 16,384 rows, 8 so; 28 columns
-// from zstd Parquet). Values of fixed width and strings have loops of their own; lists go row by row, as ranges do.
+// are fetched into the cache in the order in which they lie before they are read in another, while the column before
+// is written: read at random from memory, each line costs its whole latency. Values of fixed width and strings have loops of their own; lists go row by row, as ranges do.
 #include "block/wire.h"
 #include "kernel/kernel.h"
 
@@ -14,12 +13,14 @@
 typedef struct source { // a column of one block
     const uint8_t *data;
     const uint8_t *validity;
-    const void *offsets;
-    int64_t offset; // in bits, for validity and booleans; in values, for offsets
-    int32_t shift;  // of its codes
+    const void *offsets; // of row 0
+    int64_t data_bytes;  // strings: where the last one ends
+    int64_t offset;      // in bits, for validity and booleans
+    int32_t shift;       // of its codes
 } source;
 
 #define LINE_BYTES      64
+#define SHORT_BYTES     16
 #define WIDE_LEAD_BYTES 256 // of a wide value; the hardware goes on from there
 
 typedef struct range { // of a block's rows that take part; low > high: none
@@ -27,14 +28,29 @@ typedef struct range { // of a block's rows that take part; low > high: none
     int64_t rows; // that do
 } range;
 
+#define STEP_ROWS 64 // between two looks at what is to be fetched
+
+typedef struct stretch { // of memory to fetch
+    const uint8_t *at, *end;
+} stretch;
+
+// What the next column will read, fetched a few lines at a time.
+typedef struct fetcher {
+    stretch *stretches; // two for each block
+    int32_t count, next;
+    size_t lines_a_step;
+} fetcher;
+
 typedef struct mix {
     hr_block *const *blocks;
     int32_t count;
     const hr_row_ref *order;
     int64_t rows;
+    int32_t column_count;
     source *sources;
     const uint8_t **bases; // of sources: where values begin
     range *ranges;
+    fetcher *fetch;
 } mix;
 
 static void find_ranges(mix *m)
@@ -49,17 +65,51 @@ static void find_ranges(mix *m)
     }
 }
 
-// Of ranges that are dense enough: elsewhere most of what came would not be read.
-static void fetch_values(const mix *m, size_t width)
+static void fetch_stretch(fetcher *f, const uint8_t *at, const uint8_t *end, size_t *bytes)
 {
+    if (at < end) {
+        f->stretches[f->count++] = (stretch){at, end};
+        *bytes += (size_t)(end - at);
+    }
+}
+
+// Ranges that are dense enough: elsewhere most of what came would not be read. Wide values fetch for themselves.
+static void plan_fetch(const mix *m, int32_t column)
+{
+    fetcher *f = m->fetch;
+    size_t bytes = 0;
+    f->count = f->next = 0;
+    if (column == m->column_count)
+        return;
     for (int32_t b = 0; b < m->count; b++) {
         const range *r = &m->ranges[b];
-        if (r->rows == 0 || (int64_t)r->high - r->low >= 4 * r->rows)
+        const hr_column *c = &m->blocks[b]->columns[column];
+        if (r->rows == 0 || (int64_t)r->high - r->low >= 4 * r->rows || !c->data)
             continue;
-        const uint8_t *at = m->bases[b] + r->low * width;
-        const uint8_t *end = m->bases[b] + ((size_t)r->high + 1) * width;
-        for (; at < end; at += LINE_BYTES)
-            HR_PREFETCH(at);
+        bool strings = hr__type_has_offsets(c->type);
+        size_t width = strings ? (c->type->large ? 8 : 4) : (size_t)hr_type_row_bytes(c->type);
+        const uint8_t *values = strings ? c->offsets : c->data;
+        if (c->child || width >= LINE_BYTES || c->type->id == HR_TYPE_BOOL)
+            continue;
+        values += (size_t)c->offset * width;
+        fetch_stretch(f, values + r->low * width, values + ((size_t)r->high + 1) * width, &bytes);
+        if (strings) {
+            const uint8_t *data = c->data;
+            fetch_stretch(f, data + hr__column_offset(c, r->low),
+                          data + hr__column_offset(c, r->high + 1ll), &bytes);
+        }
+    }
+    f->lines_a_step = bytes / LINE_BYTES * STEP_ROWS / (size_t)HR_MAX(m->rows, 1) + 1;
+}
+
+static void fetch_lines(fetcher *f)
+{
+    for (size_t n = f->lines_a_step; n > 0 && f->next < f->count; n--) {
+        stretch *s = &f->stretches[f->next];
+        HR_PREFETCH(s->at);
+        s->at += LINE_BYTES;
+        if (s->at >= s->end)
+            f->next++;
     }
 }
 
@@ -110,6 +160,11 @@ out:
 
 // --- appending ---
 
+static bool has_strings(const hr_column *c)
+{
+    return c->offsets && !c->child && c->rows > 0;
+}
+
 static hr_status open_sources(const mix *m, int32_t column, hr_slot *slot, hr_error *err)
 {
     for (int32_t b = 0; b < m->count; b++) {
@@ -121,7 +176,10 @@ static hr_status open_sources(const mix *m, int32_t column, hr_slot *slot, hr_er
         m->sources[b] = (source){
             .data = c->data ? (const uint8_t *)c->data + (size_t)c->offset * width : NULL,
             .validity = c->null_count ? c->validity : NULL,
-            .offsets = c->offsets,
+            .offsets = c->offsets ? (const uint8_t *)c->offsets +
+                                        (size_t)c->offset * (c->type->large ? 8 : 4)
+                                  : NULL,
+            .data_bytes = has_strings(c) ? hr__column_offset(c, c->rows) : 0,
             .offset = c->offset,
         };
         m->bases[b] = m->sources[b].data;
@@ -136,18 +194,24 @@ static bool bit_at(const uint8_t *bits, int64_t at)
     return bits[at >> 3] >> (at & 7) & 1;
 }
 
+// Bits of validity (a source without: all set) or of values.
 static void put_bits(const mix *m, uint8_t *to, bool validity)
 {
+    static const uint8_t set[1] = {0xff};
+    for (int32_t b = 0; b < m->count; b++)
+        m->bases[b] = validity ? m->sources[b].validity : m->sources[b].data;
     for (int64_t at = 0; at < m->rows; at += 8) {
-        uint8_t byte = 0;
+        uint32_t byte = 0;
         for (int64_t i = at; i < HR_MIN(at + 8, m->rows); i++) {
-            const source *s = &m->sources[m->order[i].block];
-            const uint8_t *bits = validity ? s->validity : s->data;
-            bool set = !bits || bit_at(bits, s->offset + m->order[i].row);
-            byte |= (uint8_t)(set << (i - at));
+            hr_row_ref ref = m->order[i];
+            const uint8_t *bits = m->bases[ref.block];
+            int64_t bit = bits ? m->sources[ref.block].offset + ref.row : 0;
+            byte |= (uint32_t)((bits ? bits : set)[bit >> 3] >> (bit & 7) & 1) << (i - at);
         }
-        to[at >> 3] = byte;
+        to[at >> 3] = (uint8_t)byte;
     }
+    for (int32_t b = 0; b < m->count; b++)
+        m->bases[b] = m->sources[b].data;
 }
 
 static hr_status mix_validity(const mix *m, hr_slot *slot, hr_error *err)
@@ -177,9 +241,12 @@ static bool any_validity(const mix *m)
 #define MIX_VALUES(type)                                                                           \
     do {                                                                                           \
         type *restrict to = slot->data;                                                            \
-        for (int64_t i = 0; i < m->rows; i++) {                                                    \
-            hr_row_ref at = m->order[i];                                                           \
-            memcpy(&to[i], bases[at.block] + (size_t)at.row * sizeof(type), sizeof(type));         \
+        for (int64_t from = 0; from < m->rows; from += STEP_ROWS) {                                \
+            fetch_lines(m->fetch);                                                                 \
+            for (int64_t i = from; i < HR_MIN(from + STEP_ROWS, m->rows); i++) {                   \
+                hr_row_ref at = m->order[i];                                                       \
+                memcpy(&to[i], bases[at.block] + (size_t)at.row * sizeof(type), sizeof(type));     \
+            }                                                                                      \
         }                                                                                          \
     } while (0)
 
@@ -187,8 +254,6 @@ static void mix_values(const mix *m, hr_slot *slot, size_t width)
 {
     uint8_t *out = slot->data;
     const uint8_t *const *restrict bases = m->bases;
-    if (width < LINE_BYTES)
-        fetch_values(m, width);
     switch (width) {
     case 1:
         MIX_VALUES(uint8_t);
@@ -222,37 +287,47 @@ static void shift_codes(const mix *m, hr_slot *slot)
         codes[i] += m->sources[m->order[i].block].shift;
 }
 
-static int64_t offset_at(const source *s, bool large, int64_t row)
-{
-    return large ? ((const int64_t *)s->offsets)[s->offset + row]
-                 : ((const int32_t *)s->offsets)[s->offset + row];
-}
+// A short string is copied as SHORT_BYTES where both sides have so many: no call, no loop.
+#define DEFINE_MIX_STRINGS(name, type)                                                             \
+    static bool name(const mix *m, hr_slot *slot)                                                  \
+    {                                                                                              \
+        type *restrict ends = (type *)slot->offsets + 1;                                           \
+        uint8_t *restrict to = slot->data;                                                         \
+        int64_t end = 0, room = slot->data_bytes;                                                  \
+        for (int64_t i = 0; i < m->rows; i++) {                                                    \
+            if (i % STEP_ROWS == 0)                                                                \
+                fetch_lines(m->fetch);                                                             \
+            const source *s = &m->sources[m->order[i].block];                                      \
+            const type *at = (const type *)s->offsets + m->order[i].row;                           \
+            int64_t begin = at[0], bytes = (int64_t)at[1] - begin;                                 \
+            if (bytes < 0 || bytes > room - end)                                                   \
+                return false;                                                                      \
+            if (bytes <= SHORT_BYTES && begin <= s->data_bytes - SHORT_BYTES &&                    \
+                end <= room - SHORT_BYTES)                                                         \
+                memcpy(to + end, s->data + begin, SHORT_BYTES);                                    \
+            else if (bytes)                                                                        \
+                memcpy(to + end, s->data + begin, (size_t)bytes);                                  \
+            end += bytes;                                                                          \
+            ends[i] = (type)end; /* the layout saw to it that it fits */                           \
+        }                                                                                          \
+        return true;                                                                               \
+    }
+DEFINE_MIX_STRINGS(mix_strings32, int32_t)
+DEFINE_MIX_STRINGS(mix_strings64, int64_t)
 
 static hr_status mix_strings(const mix *m, hr_slot *slot, hr_error *err)
 {
     bool large = slot->type->large;
-    int64_t end = 0;
-    for (int64_t i = 0; i < m->rows; i++) {
-        const source *s = &m->sources[m->order[i].block];
-        int64_t begin = offset_at(s, large, m->order[i].row);
-        int64_t bytes = offset_at(s, large, m->order[i].row + 1ll) - begin;
-        if (bytes < 0 || bytes > slot->data_bytes - end)
-            return HR_FAIL(err, HR_CORRUPT, "strings are longer than was planned");
-        if (bytes)
-            memcpy((uint8_t *)slot->data + end, s->data + begin, (size_t)bytes);
-        end += bytes;
-        if (large)
-            ((int64_t *)slot->offsets)[i + 1] = end;
-        else
-            ((int32_t *)slot->offsets)[i + 1] = (int32_t)end; // the layout saw to it that it fits
-    }
-    return HR_OK;
+    return (large ? mix_strings64(m, slot) : mix_strings32(m, slot))
+               ? HR_OK
+               : HR_FAIL(err, HR_CORRUPT, "strings are longer than was planned");
 }
 
 static hr_status mix_column(const mix *m, int32_t column, hr_slot *slot, hr_error *err)
 {
     hr_type_id id = slot->type->id;
     HR_TRY(open_sources(m, column, slot, err));
+    plan_fetch(m, column + 1);
     if (id == HR_TYPE_NULL)
         return HR_OK;
     if (hr__type_has_offsets(slot->type) && slot->child) { // lists
@@ -279,17 +354,25 @@ static hr_status mix_column(const mix *m, int32_t column, hr_slot *slot, hr_erro
 hr_status hr__mix_append(hr_block *const *blocks, int32_t count, const hr_row_ref *order,
                          int64_t rows, hr_builder *builder, hr_error *err)
 {
-    mix m = {.blocks = blocks, .count = count, .order = order, .rows = rows};
+    fetcher fetch = {0};
+    mix m = {.blocks = blocks,
+             .count = count,
+             .order = order,
+             .rows = rows,
+             .column_count = builder->layout->column_count,
+             .fetch = &fetch};
     hr_status status;
     HR_ASSERT(rows <= builder->layout->rows);
     size_t room = (size_t)HR_MAX(count, 1);
     HR_GO(hr__alloc_zero(room, sizeof *m.sources, &m.sources, err));
     HR_GO(hr__alloc_zero(room, sizeof *m.bases, &m.bases, err));
     HR_GO(hr__alloc_zero(room, sizeof *m.ranges, &m.ranges, err));
+    HR_GO(hr__alloc_zero(2 * room, sizeof *fetch.stretches, &fetch.stretches, err));
     find_ranges(&m);
     for (int32_t i = 0; i < builder->layout->column_count; i++)
         HR_GO(mix_column(&m, i, &builder->slots[i], err));
 out:
+    hr__free(fetch.stretches);
     hr__free(m.ranges);
     hr__free(m.bases);
     hr__free(m.sources);

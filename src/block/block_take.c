@@ -51,6 +51,20 @@ static hr_status measure_range(const hr_column *c, int64_t first, int64_t rows, 
     }
 }
 
+// The sum of the lengths of rows of values with 32-bit offsets; -1: offsets that go back. Apart from the others
+// because each string of a shuffled batch comes by here.
+static int64_t sum_lengths32(const int32_t *offsets, const uint32_t *indexes, int64_t count)
+{
+    int64_t total = 0;
+    int32_t wrong = 0;
+    for (int64_t i = 0; i < count; i++) {
+        int32_t begin = offsets[indexes[i]], end = offsets[indexes[i] + (size_t)1];
+        wrong |= begin | (end < begin ? -1 : 0);
+        total += (int64_t)end - begin;
+    }
+    return wrong < 0 ? -1 : total;
+}
+
 static hr_status measure_indexes(const hr_column *c, const uint32_t *indexes, int64_t count,
                                  hr_layout *layout, hr_layout_node *node, hr_error *err)
 {
@@ -58,6 +72,13 @@ static hr_status measure_indexes(const hr_column *c, const uint32_t *indexes, in
         return HR_OK;
     bool deep = c->child && hr__type_has_offsets(c->child->type);
     int64_t total = 0;
+    if (!c->child && !c->type->large) {
+        total = sum_lengths32((const int32_t *)c->offsets + c->offset, indexes, count);
+        if (total < 0)
+            return fail_offsets(c, err);
+        node->data_bytes += total;
+        return HR_OK;
+    }
     for (int64_t i = 0; i < count; i++) {
         int64_t begin = hr__column_offset(c, indexes[i]),
                 end = hr__column_offset(c, indexes[i] + 1ll);
