@@ -3,8 +3,9 @@
 //
 // A column at a time: its output is written in order, its rows are read from where they lie. A row is named by block
 // and row, 8 bytes that serve all columns; per column a small table says where each block's values begin. Narrow values
-// are fetched into the cache in the order in which they lie before they are read in another, while the column before
-// is written: read at random from memory, each line costs its whole latency. Values of fixed width and strings have loops of their own; lists go row by row, as ranges do.
+// are fetched into the cache in the order in which they lie, while the column before is written: read at random from
+// memory, each line costs its whole latency. Values of fixed width and strings have loops of their own; lists go row by
+// row, as ranges do.
 #include "block/wire.h"
 #include "kernel/kernel.h"
 
