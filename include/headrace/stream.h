@@ -116,6 +116,8 @@ typedef struct hr_stream_stats {
     int64_t source_bytes; /**< read from storage */
     int64_t revoked;      /**< batches taken back from readers that lagged, made again for them */
     int64_t padded_rows;  /**< delivered twice to fill last steps (tail "pad") */
+    int64_t memory_rows;  /**< taken decoded from memory, as an earlier epoch left them */
+    int64_t reread_rows;  /**< read and decoded again, in epochs after the first */
 } hr_stream_stats;
 HR_API void hr_stream_get_stats(const hr_stream *stream, hr_stream_stats *out);
 

@@ -216,6 +216,8 @@ static void explain_branch(const hr_branch *b, int depth, hr_text *out)
         if (b->columns)
             hr__text_add(out, ": %d of %d columns", (int)b->column_count,
                          (int)hr_schema_count(b->origin_schema));
+        if (b->origin->kind == HR_NODE_FILES)
+            hr__text_add(out, ", kept decoded from one epoch to the next where there is room");
         if (b->term_count)
             hr__text_add(out, ", row groups left out by statistics (%d condition%s)",
                          (int)b->term_count, b->term_count == 1 ? "" : "s");

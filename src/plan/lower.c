@@ -4,6 +4,7 @@
 // repartition) stays a node of the tree where rows can be counted without running; else what is below it becomes an
 // inner run, whose output is cut.
 #include "base/hash.h"
+#include "plan/epoch_cache.h"
 #include "plan/shuffle.h"
 #include <string.h>
 
@@ -46,6 +47,7 @@ static void branch_free(hr_branch *b)
         hr__program_unref(&b->stages[i].program);
         hr__node_unref(&b->stages[i].node);
     }
+    hr__epoch_cache_close(&b->cache);
     hr__program_unref(&b->shuffle_program);
     hr__pipe_free(&b->inner);
     hr__node_unref(&b->origin);

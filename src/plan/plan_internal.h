@@ -170,7 +170,8 @@ typedef struct hr_sample { // rows that are kept: by their keys (row_keys.h)
 } hr_sample;
 
 typedef struct hr_pipe hr_pipe;
-typedef struct hr_shuffler hr_shuffler; // shuffle.h
+typedef struct hr_shuffler hr_shuffler;       // shuffle.h
+typedef struct hr_epoch_cache hr_epoch_cache; // epoch_cache.h
 typedef struct hr_branch {
     hr_node *origin;     // a reference; NULL: the rows of `inner`, cut
     hr_pipe *inner;      // owned
@@ -190,8 +191,9 @@ typedef struct hr_branch {
     hr_sample
         samples[HR_BRANCH_SAMPLES_MAX]; // of rows as they come in; the first stage is a program
     int32_t sample_count;
-    uint64_t salt;    // tells this leaf from others of the plan
-    int32_t *columns; // origins with a reader: what is read, ascending
+    uint64_t salt;         // tells this leaf from others of the plan
+    hr_epoch_cache *cache; // of decoded pieces; NULL: none is kept
+    int32_t *columns;      // origins with a reader: what is read, ascending
     int32_t column_count;
     int64_t function_rows;    // tasks are cut in multiples of it; 0: no function wants it
     bool row_exact;           // as many rows come out as go in

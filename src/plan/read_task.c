@@ -10,6 +10,7 @@
 // When memory is short a unit is read narrowly: column after column, each letting its pages go before the next, so that
 // a task needs its result and what one column takes. Whatever the way, a task that is refused memory holds none.
 #include "kernel/kernel.h"
+#include "plan/epoch_cache.h"
 #include "plan/place.h"
 #include <stdatomic.h>
 #include <string.h>
@@ -129,6 +130,8 @@ static void read_ahead(void *a, int64_t unused_b, int64_t unused_c)
 
 void hr__unit_run_will_need(hr_unit_run *run, hr_hints *hints)
 {
+    if (hr__unit_is_kept(&run->unit))
+        return;
     run->hints = hints;
     hint_count(hints, 1);
     if (!hr__io_submit(run->runtime, read_ahead, hr__unit_run_ref(run), 0, 0)) {

@@ -284,7 +284,10 @@ static hr_read_config read_config(const hr_stream *s, const hr_leg_start *start,
         .pass_rows = start->batches.row,
         .epochs = o->epochs > 0 ? o->epochs - ((int64_t)start->batches.epoch - s->start.epoch)
                                 : o->epochs,
-        .align_rows = s->cut.rows % o->ranks ? 0 : s->cut.rows / o->ranks,
+        // Cut alike in each epoch, wherever a unit comes in it, pieces are found again (epoch_cache.c).
+        .align_rows = s->cut.rows % o->ranks || (o->shuffle == HR_SHUFFLE_BLOCKS && o->epochs != 1)
+                          ? 0
+                          : s->cut.rows / o->ranks,
         .task_bytes = window   ? s->piece_bytes
                       : blocks ? 0
                                : HR_TASK_BYTES,

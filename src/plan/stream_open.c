@@ -2,6 +2,7 @@
 // Opening a stream: its options, the sizes that memory is planned by, the position that it goes on from; and figures.
 #include "base/option.h"
 #include "base/text.h"
+#include "plan/epoch_cache.h"
 #include "plan/order.h"
 #include "plan/stream_parts.h"
 #include <stdio.h>
@@ -263,6 +264,8 @@ hr_status hr_dataset_stream(const hr_dataset *dataset, const hr_stream_options *
     HR_GO(resolve_options(s, options, err));
     HR_GO(lower(s, dataset, err));
     hr__pipe_set_busy(s->pipe, &s->busy);
+    if (s->options.epochs != 1)
+        HR_GO(hr__pipe_keep_pieces(s->pipe, err));
     HR_GO(set_start(s, dataset, err));
     choose_sizes(s);
     HR_GO(check_blocks(s, err));
@@ -409,6 +412,7 @@ void hr_stream_get_stats(const hr_stream *stream, hr_stream_stats *out)
             (int64_t)atomic_load_explicit(&stream->busy.read_bytes, memory_order_relaxed),
         .revoked = atomic_load_explicit(&stream->revoked, memory_order_relaxed),
     };
+    hr__pipe_kept_rows(stream->pipe, &out->memory_rows, &out->reread_rows);
     if (stream->shared && stream->shared->batcher) {
         out->dropped_rows = hr__batcher_dropped_rows(stream->shared->batcher);
         out->padded_rows = hr__batcher_padded_rows(stream->shared->batcher);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A task: rows of one unit through all stages of its branch, on one thread, into one span.
 #include "base/os.h"
+#include "plan/epoch_cache.h"
 #include "plan/place.h"
 #include <stdatomic.h>
 #include <string.h>
@@ -271,6 +272,43 @@ static hr_status pass_whole(hr_task *t, hr_result *out, hr_error *err)
     return HR_OK;
 }
 
+// What a function gets may be kept in the arena, where there is room at once; else it is made as if nothing were kept.
+static bool read_to_keep(hr_task *t, const hr_target *target, hr_result *out)
+{
+    hr_target keep = *target;
+    hr_result made = {0};
+    keep.place = HR_PLACE_ARENA;
+    keep.oldest = false;
+    keep.share = t->share;
+    if (!hr__piece_find(t, &made)) {
+        if (hr__task_read(t, &keep, &made, NULL) != HR_OK || !made.object)
+            return false;
+        hr__piece_offer(t, &made);
+    }
+    hr_store *store = hr__runtime_store(t->unit->runtime);
+    const hr_program *program = t->unit->unit.branch->stages[0].program;
+    hr_status status =
+        hr__store_block(store, made.object, hr__program_schema(program), &out->block, NULL);
+    hr__store_unref(store, made.object); // the block has one of its own
+    out->rows = made.rows;
+    out->bytes = made.bytes;
+    return status == HR_OK;
+}
+
+// Reads the rows through the first program, unless that was done in an earlier epoch and is still there.
+static hr_status read_rows(hr_task *t, const hr_target *target, hr_result *out, hr_error *err)
+{
+    if (!hr__piece_is_kept(t))
+        return hr__task_read(t, target, out, err);
+    if (target->place != HR_PLACE_ARENA)
+        return read_to_keep(t, target, out) ? HR_OK : hr__task_read(t, target, out, err);
+    if (hr__piece_find(t, out))
+        return HR_OK;
+    HR_TRY(hr__task_read(t, target, out, err));
+    hr__piece_offer(t, out);
+    return HR_OK;
+}
+
 static hr_status run(hr_task *t, const hr_target *target, hr_result *out, hr_error *err)
 {
     hr_branch *b = t->unit->unit.branch;
@@ -290,7 +328,7 @@ static hr_status run(hr_task *t, const hr_target *target, hr_result *out, hr_err
     } else if (is_reader(b)) {
         hr_result made = {0};
         bool last = b->stage_count == 1;
-        HR_TRY(hr__task_read(t, last ? target : &between, &made, err));
+        HR_TRY(read_rows(t, last ? target : &between, &made, err));
         if (last) {
             *out = made;
             return HR_OK;

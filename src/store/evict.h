@@ -22,6 +22,7 @@ void hr__evict_changed(hr_store *store);
 // Asks for an object that is on disk: AGAIN, or the error of an earlier try.
 HR_USE_RESULT hr_status hr__restore_want(hr_store *store, hr_entry *entry, hr_error *err);
 // The object is going: its disk copy is free.
+bool hr__offered_drop(hr_store *store, uint64_t bytes); // offer.c. Lock held; false: there was none
 void hr__spill_forget(hr_store *store, hr_entry *entry);
 
 // object.c, for them

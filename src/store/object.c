@@ -138,6 +138,8 @@ static hr_status take_room(hr_store *store, hr_share *share, uint64_t need, bool
     hr_status status = hr__room_take(store, need, urgent, out, err);
     if (status == HR_AGAIN && hr__evict_now(store, need))
         status = hr__room_take(store, need, urgent, out, err);
+    while (status == HR_AGAIN && hr__offered_drop(store, need))
+        status = hr__room_take(store, need, urgent, out, err);
     return status == HR_AGAIN ? hr__evict_start(store, need, err) : status;
 }
 

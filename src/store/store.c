@@ -22,6 +22,7 @@ static void finish(hr_store *store)
         }
         hr__free(store->chunks.items[i]);
     }
+    HR_VEC_FINISH(&store->offered);
     HR_VEC_FINISH(&store->chunks);
     hr__spill_free(store);
     hr__extents_finish(store);
@@ -106,6 +107,8 @@ uint64_t hr__store_trim(hr_store *store, uint64_t bytes)
 {
     hr__mutex_lock(&store->lock);
     uint64_t done = hr__extent_trim(store, bytes);
+    if (done < bytes && hr__offered_drop(store, bytes - done))
+        done += hr__extent_trim(store, bytes - done);
     hr__mutex_unlock(&store->lock);
     return done;
 }

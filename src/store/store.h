@@ -95,6 +95,13 @@ void hr__store_will_need(hr_store *store, hr_object_id id); // starts restoring 
 HR_USE_RESULT hr_status hr__store_block(hr_store *store, hr_object_id id, const hr_schema *schema,
                                         hr_block **out, hr_error *err);
 
+// --- offered objects: kept as long as nobody lacks the room ---
+// Takes a reference of its own if there is room now; the object counts to no share from then on.
+bool hr__store_offer(hr_store *store, hr_object_id id);
+bool hr__store_take_offered(hr_store *store,
+                            hr_object_id id); // true: it is there, and the caller has a reference
+void hr__store_withdraw(hr_store *store, hr_object_id id); // fine when it is gone
+
 // Gives pages of idle extents back, coldest first, until `bytes` are back or none is left; tells how many. For
 // whoever shares the ledger and was refused.
 uint64_t hr__store_trim(hr_store *store, uint64_t bytes);

@@ -95,6 +95,7 @@ typedef struct hr_entry {
     bool wanted;  // somebody waits for its restoring
     bool awaited; // restored for somebody who did not pin it yet
     bool planned; // within one plan
+    bool offered; // may go when room is short (offer.c)
     hr_status io_status;
     size_t bytes, span_bytes;
     hr_extent *extent;                // NULL: on disk alone
@@ -127,6 +128,8 @@ struct hr_store {
     hr_extents extents;
     HR_VEC(hr_entry *) chunks;
     hr_entry *free_entries;
+    HR_VEC(hr_entry *) offered; // a reference of each; the newest last
+    uint64_t offered_bytes;
     hr_series *series; // list of open ones
     hr_share *shares;  // list of open ones, and of those that objects still count to
     hr_spill *spill;   // NULL: nothing may spill

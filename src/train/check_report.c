@@ -246,6 +246,10 @@ static void print_memory(const hr_check_report *report, hr_text *out)
     char a[32], b[32];
     hr__text_add(out, "Memory: peak %s of %s budget, ", hr__format_bytes(report->peak_bytes, a),
                  hr__format_bytes(report->memory.budget_bytes, b));
+    const hr_stream_stats *s = &report->stream;
+    if (s->memory_rows + s->reread_rows)
+        hr__text_add(out, "epochs from the 2nd on %.0f %% from memory, ",
+                     100.0 * (double)s->memory_rows / (double)(s->memory_rows + s->reread_rows));
     if (report->spilled_bytes == 0)
         hr__text_add(out, "nothing spilled.");
     else
@@ -398,6 +402,8 @@ static void json_amounts(const hr_check_report *report, hr_text *out)
     json_real(out, "restore_read_s", report->memory.restore_read_s);
     json_int(out, "copied_bytes", (uint64_t)report->copied_bytes);
     json_int(out, "source_bytes", (uint64_t)report->stream.source_bytes);
+    json_int(out, "memory_rows", (uint64_t)report->stream.memory_rows);
+    json_int(out, "reread_rows", (uint64_t)report->stream.reread_rows);
     json_int(out, "dropped_rows", (uint64_t)report->stream.dropped_rows);
     json_int(out, "padded_rows", (uint64_t)report->stream.padded_rows);
 }

@@ -268,9 +268,10 @@ static void add_stats(hr_stream_stats *to, const hr_stream *stream)
     to->batches += s.batches;
     to->dropped_rows += s.dropped_rows;
     to->padded_rows += s.padded_rows;
+    to->memory_rows += s.memory_rows;
+    to->reread_rows += s.reread_rows;
     to->source_bytes += s.source_bytes;
     to->revoked += s.revoked;
-    to->padded_rows += s.padded_rows;
 }
 
 static void close_pass(hr_trainer *trainer, hr_shared_pass **at)
