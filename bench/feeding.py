@@ -2,7 +2,7 @@
 """What feeding a trainer costs: hand-over of a batch that is ready, the border of epochs, resuming, a torch loop; and window
 and unshuffled passes side by side.
 
-    feeding.py CLI DATA [--only handover,resume,torch,window] [--rows 3000000]
+    feeding.py CLI DATA [--only handover,resume,torch,window,soak] [--rows 3000000]
 
 CLI is the program headrace, DATA a folder of peers/make_data.py (crit_zstd.parquet). Run it with a Python that has headrace (and
 torch for `torch`). Prints lines and one of JSON; wanted figures stand beside them.
@@ -139,7 +139,35 @@ def window(args):
     return told
 
 
-WORKLOADS = {'handover': handover, 'resume': resume, 'torch': torch, 'window': window}
+def anonymous_mib():
+    with open('/proc/self/status') as status:
+        return int(next(line for line in status if line.startswith('RssAnon')).split()[1]) / 1024
+
+
+def read_on(config):
+    import torch  # noqa: F401  what the worker weighs after its imports
+    shard, sizes = train.get_dataset_shard('train'), [anonymous_mib()]
+    for epoch in range(config['epochs']):
+        for batch in shard.iter_torch_batches(batch_size=1024, shuffle='window', seed=1, epochs=config['epochs']):
+            pass
+        sizes.append(anonymous_mib())
+        train.report(epoch=epoch)
+    train.report({'imports': sizes[0], 'most': max(sizes), 'tenth': sizes[10], 'last': sizes[-1]})
+
+
+def soak(args):
+    """200 epochs of two workers: what a worker weighs beyond its imports."""
+    data = headrace.read_parquet(args.data / 'small.parquet')
+    before = anonymous_mib()
+    result = TorchTrainer(read_on, train_loop_config={'epochs': 200}, scaling_config=ScalingConfig(num_workers=2),
+                          datasets={'train': data}).fit()
+    told = {**{k: result.metrics[k] for k in ('imports', 'most', 'tenth', 'last')}, 'driver': anonymous_mib() - before}
+    print(f"200 epochs: a worker {told['imports']:.0f} MiB after imports, {told['tenth']:.0f} after ten epochs, {told['last']:.0f} at the end, "
+          f"at most {told['most'] - told['imports']:.0f} more (wanted 64); the driver {told['driver']:.0f} more", flush=True)
+    return told
+
+
+WORKLOADS = {'handover': handover, 'resume': resume, 'torch': torch, 'window': window, 'soak': soak}
 
 
 def main():
