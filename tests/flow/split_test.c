@@ -197,7 +197,8 @@ static void append(pass *all, hr_dataset **part)
     pass_over(&p, *part, &o);
     assert_ended(&p);
     all->ids = realloc(all->ids, (size_t)(all->count + p.count + 1) * sizeof *all->ids);
-    memcpy(all->ids + all->count, p.ids, (size_t)p.count * sizeof *p.ids);
+    if (p.count)
+        memcpy(all->ids + all->count, p.ids, (size_t)p.count * sizeof *p.ids);
     all->count += p.count;
     all->status = HR_END;
     pass_finish(&p);
