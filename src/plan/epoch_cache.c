@@ -119,7 +119,7 @@ bool hr__piece_find(const hr_task *t, hr_result *out)
     if (found)
         *out = (hr_result){.object = p->object, .rows = p->out_rows, .bytes = p->bytes};
     hr__mutex_unlock(&c->mutex);
-    if (!found || !hr__store_take_offered(hr__runtime_store(c->runtime), out->object)) {
+    if (!found || !hr__store_take_offered(hr__runtime_store(c->runtime), t->share, out->object)) {
         *out = (hr_result){0};
         if (later)
             atomic_fetch_add_explicit(&c->rows_missed, t->rows, memory_order_relaxed);
@@ -168,7 +168,7 @@ bool hr__unit_is_kept(const hr_unit *u)
         object = p->object;
     hr__mutex_unlock(&c->mutex);
     hr_store *store = hr__runtime_store(c->runtime);
-    if (!hr__store_take_offered(store, object))
+    if (!hr__store_take_offered(store, NULL, object))
         return false;
     hr__store_unref(store, object);
     return true;

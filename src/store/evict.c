@@ -96,7 +96,7 @@ bool hr__evict_now(hr_store *store, uint64_t bytes)
 uint64_t hr__evict_over(const hr_store *store)
 {
     const hr_spill *spill = store->spill;
-    uint64_t gone = spill->writing_bytes + store->offered_bytes; // or as good as
+    uint64_t gone = spill->writing_bytes + store->idle_bytes; // or as good as
     uint64_t used = store->used_bytes - HR_MIN(store->used_bytes, gone);
     uint64_t over = used > HIGH_WATER(store->bytes_max) ? used - LOW_WATER(store->bytes_max) : 0;
     return HR_MAX(over, spill->wanted_bytes);

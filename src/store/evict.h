@@ -22,11 +22,13 @@ void hr__evict_changed(hr_store *store);
 // Asks for an object that is on disk: AGAIN, or the error of an earlier try.
 HR_USE_RESULT hr_status hr__restore_want(hr_store *store, hr_entry *entry, hr_error *err);
 // The object is going: its disk copy is free.
+void hr__offered_idle(hr_store *store, hr_entry *entry); // nobody else holds it any more. Lock held
 bool hr__offered_drop(hr_store *store, uint64_t bytes); // offer.c. Lock held; false: there was none
 void hr__spill_forget(hr_store *store, hr_entry *entry);
 
 // object.c, for them
 // Counts to no share any more; for_good: it stays in memory nevertheless.
+void hr__entry_join_share(hr_entry *entry, hr_share *share);
 void hr__entry_leave_share(hr_entry *entry, bool for_good);
 void hr__entry_drop_memory(hr_store *store, hr_entry *entry);
 void hr__entry_set_memory(hr_store *store, hr_entry *entry, hr_extent *extent);

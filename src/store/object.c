@@ -82,6 +82,13 @@ void hr__entry_set_memory(hr_store *store, hr_entry *entry, hr_extent *extent)
         store->kept_bytes += extent->charged_bytes;
 }
 
+void hr__entry_join_share(hr_entry *entry, hr_share *share)
+{
+    entry->share = share;
+    share->refs++;
+    share->used += entry->extent->charged_bytes;
+}
+
 void hr__entry_leave_share(hr_entry *entry, bool for_good)
 {
     hr_share *share = entry->share;
@@ -274,8 +281,11 @@ static bool unref_entry(hr_store *store, hr_entry *entry)
 {
     HR_ASSERT(entry->refs > 0);
     bool last = --entry->refs == 0;
+    bool idle = entry->refs == 1 && entry->offered;
+    if (idle)
+        hr__offered_idle(store, entry);
     hr__entry_free_if_done(store, entry);
-    return last;
+    return last || idle;
 }
 
 static void unlock_with_room(hr_store *store, bool room)

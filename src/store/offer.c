@@ -17,10 +17,18 @@ static hr_entry *find(hr_store *store, hr_object_id id)
     return entry->generation == (uint32_t)(id >> 32) && entry->offered ? entry : NULL;
 }
 
+// It counts to whose share it was made while anybody else holds it; then to none, and may go.
+void hr__offered_idle(hr_store *store, hr_entry *entry)
+{
+    hr__entry_leave_share(entry, false);
+    store->idle_bytes += entry->extent->charged_bytes;
+}
+
 static void withdraw(hr_store *store, hr_entry *entry)
 {
     entry->offered = false;
-    store->offered_bytes -= entry->extent->charged_bytes;
+    if (entry->refs == 1)
+        store->idle_bytes -= entry->extent->charged_bytes;
     entry->refs--;
     hr__entry_free_if_done(store, entry);
 }
@@ -29,25 +37,27 @@ bool hr__store_offer(hr_store *store, hr_object_id id)
 {
     hr__mutex_lock(&store->lock);
     hr_entry *entry = hr__entry_find(store, id);
-    bool kept = !entry->offered && !entry->series_count && entry->extent &&
+    HR_ASSERT(entry->refs > 0 && !entry->series_count);
+    bool kept = !entry->offered && entry->extent &&
                 store->used_bytes + store->bytes_max / MARGIN_SHARE <= store->bytes_max &&
                 HR_VEC_PUSH(&store->offered, entry, NULL) == HR_OK;
     if (kept) {
         entry->offered = true;
         entry->refs++;
-        store->offered_bytes += entry->extent->charged_bytes;
-        hr__entry_leave_share(entry, false);
     }
     hr__mutex_unlock(&store->lock);
     return kept;
 }
 
-bool hr__store_take_offered(hr_store *store, hr_object_id id)
+bool hr__store_take_offered(hr_store *store, hr_share *share, hr_object_id id)
 {
     hr__mutex_lock(&store->lock);
     hr_entry *entry = find(store, id);
-    if (entry)
-        entry->refs++;
+    if (entry && entry->refs++ == 1) {
+        store->idle_bytes -= entry->extent->charged_bytes;
+        if (share)
+            hr__entry_join_share(entry, share);
+    }
     hr__mutex_unlock(&store->lock);
     return entry;
 }
@@ -74,11 +84,14 @@ void hr__store_withdraw(hr_store *store, hr_object_id id)
 bool hr__offered_drop(hr_store *store, uint64_t bytes)
 {
     uint64_t freed = 0;
-    bool any = store->offered.count > 0;
-    while (store->offered.count && freed < bytes) {
-        hr_entry *entry = store->offered.items[--store->offered.count];
-        freed += entry->refs == 1 ? entry->extent->charged_bytes : 0;
+    size_t count = store->offered.count;
+    for (size_t i = count; i-- > 0 && freed < bytes && store->idle_bytes;) {
+        hr_entry *entry = store->offered.items[i];
+        if (entry->refs > 1) // in use: its room would not come back
+            continue;
+        freed += entry->extent->charged_bytes;
+        store->offered.items[i] = store->offered.items[--store->offered.count];
         withdraw(store, entry);
     }
-    return any;
+    return freed > 0;
 }

@@ -40,7 +40,7 @@ static uint64_t left_of(const hr_store *store, const hr_share *share)
 // Lock held. Not what others were promised and have not used.
 static uint64_t not_promised(const hr_store *store, const hr_share *share)
 {
-    uint64_t bytes = store->used_bytes - store->offered_bytes; // those go when room is short
+    uint64_t bytes = store->used_bytes - store->idle_bytes; // those go when room is short
     for (const hr_share *s = store->shares; s; s = s->next)
         bytes += s == share ? 0 : hold(s) - s->used;
     return store->bytes_max - HR_MIN(store->bytes_max, bytes);

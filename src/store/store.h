@@ -96,10 +96,10 @@ HR_USE_RESULT hr_status hr__store_block(hr_store *store, hr_object_id id, const 
                                         hr_block **out, hr_error *err);
 
 // --- offered objects: kept as long as nobody lacks the room ---
-// Takes a reference of its own if there is room now; the object counts to no share from then on.
+// Takes a reference of its own if there is room now. When it is the only one the object counts to no share.
 bool hr__store_offer(hr_store *store, hr_object_id id);
-bool hr__store_take_offered(hr_store *store,
-                            hr_object_id id); // true: it is there, and the caller has a reference
+// True: it is there, the caller has a reference, and it counts to the share (NULL: to none) while anybody holds it.
+bool hr__store_take_offered(hr_store *store, hr_share *share, hr_object_id id);
 void hr__store_withdraw(hr_store *store, hr_object_id id); // fine when it is gone
 
 // Gives pages of idle extents back, coldest first, until `bytes` are back or none is left; tells how many. For

@@ -129,10 +129,10 @@ struct hr_store {
     HR_VEC(hr_entry *) chunks;
     hr_entry *free_entries;
     HR_VEC(hr_entry *) offered; // a reference of each; the newest last
-    uint64_t offered_bytes;
-    hr_series *series; // list of open ones
-    hr_share *shares;  // list of open ones, and of those that objects still count to
-    hr_spill *spill;   // NULL: nothing may spill
+    uint64_t idle_bytes;        // of those that nobody else holds
+    hr_series *series;          // list of open ones
+    hr_share *shares;           // list of open ones, and of those that objects still count to
+    hr_spill *spill;            // NULL: nothing may spill
 };
 
 bool hr__store_forked(const hr_store *store); // this is a child of the process that opened it

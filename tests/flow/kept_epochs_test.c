@@ -58,6 +58,7 @@ static void read_epochs(figures *f, const hr_dataset *d, hr_shuffle shuffle, int
     o.epochs = epochs;
     o.shuffle = shuffle;
     o.window_rows = 8192;
+    o.prefetch_bytes = MIB; // the stream itself takes little
     ok(hr_dataset_stream(d, &o, &stream, &err));
     kept = stream;
     ok(hr_feed_open(&stream, NULL, &feed, &err));
@@ -94,7 +95,7 @@ static void kept__streams_the_rest_again(void **state)
 {
     for (int shuffle = 0; shuffle < 4; shuffle++) {
         hr_runtime *all = runtime_of(2, 16 * decoded_bytes + 256 * MIB);
-        hr_runtime *rt = runtime_of(2, decoded_bytes / 2 > 16 * MIB ? decoded_bytes / 2 : 16 * MIB);
+        hr_runtime *rt = runtime_of(2, decoded_bytes / 3 * 2);
         hr_dataset *d = read_files(rt), *whole = read_files(all);
         figures some, reference;
         read_epochs(&some, d, (hr_shuffle)shuffle, 3);
