@@ -62,6 +62,9 @@ typedef struct hr_format {
     void (*close)(hr_reader *reader);
     hr_status (*inspect)(hr_reader *reader, bool json, hr_text *out,
                          hr_error *err); // for `headrace inspect`
+    // Of a file none of whose columns can be read: whether the pages of its first fragment are what it says, so that
+    // CORRUPT goes before UNSUPPORTED. NULL: nothing to look at.
+    hr_status (*check)(hr_reader *reader, hr_scratch *scratch, hr_error *err);
     // True when no row of the fragment can satisfy all terms.
     bool (*prune)(hr_reader *reader, int32_t fragment, const hr_predicate_term *terms,
                   int32_t term_count);

@@ -71,12 +71,15 @@ static void name_unsupported(hr_node *node, const char *const *columns, hr_error
 }
 
 // A file of nested columns alone would be rows without columns.
-static hr_status check_readable(hr_files *files, hr_error *err)
+static hr_status check_readable(hr_runtime *rt, hr_files *files, hr_error *err)
 {
     hr_reader *reader = NULL;
     hr_status status = HR_OK;
     HR_TRY(hr__files_acquire(files, 0, &reader, err));
-    if (reader->unsupported_count > 0 && hr_schema_count(reader->schema) == 0)
+    bool none = reader->unsupported_count > 0 && hr_schema_count(reader->schema) == 0;
+    if (none && reader->format->check)
+        status = reader->format->check(reader, hr__runtime_scratch(rt), err);
+    if (none && status == HR_OK)
         status = HR_FAIL(err, HR_UNSUPPORTED, "%s: %s, and no column that can be read",
                          hr__files_path(files, 0), reader->unsupported[0]);
     hr__files_release(files, 0);
@@ -110,7 +113,7 @@ hr_status hr_read_parquet(hr_runtime *runtime, const char *path, const hr_read_o
     HR_TRY(node_of_files(runtime, path, &o, &node, err));
     HR_TRY(hr__dataset_make(runtime, node, NULL, "read", &all, err));
     if (!o.columns) {
-        hr_status readable = check_readable(node->files, err);
+        hr_status readable = check_readable(runtime, node->files, err);
         if (readable != HR_OK)
             hr_dataset_unref(&all);
         else

@@ -8,6 +8,7 @@
 #include "base/stats.h"
 #include "kernel/kernel.h"
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #define SPREAD_ROWS 4096 // decoded densely, then spread, at a time
@@ -77,6 +78,29 @@ hr_status hr__pq_fragment_open(hr_reader *reader, int32_t index, const int32_t *
     return HR_OK;
 out:
     hr__pq_fragment_close((hr_fragment *)f);
+    return status;
+}
+
+hr_status hr__pq_check_headers(hr_reader *reader, hr_scratch *scratch, hr_error *err)
+{
+    pq_reader *r = (pq_reader *)reader;
+    pq_fragment fragment = {.reader = r, .scratch = scratch};
+    hr_status status = HR_OK;
+    if (r->file.group_count == 0)
+        return HR_OK;
+    fragment.group = &r->file.groups[0];
+    for (int32_t i = 0; status == HR_OK && i < r->file.leaf_count; i++) {
+        pq_column column = {0};
+        char path[32];
+        (void)snprintf(path, sizeof path, "number %d", i);
+        const pq_leaf leaf = {.name = path, .path = path, .chunk_index = i, .is_list = true};
+        if (hr__pq_column_open(&fragment, &column, &leaf, NULL) != HR_OK)
+            continue; // a codec that is not here is no fault of the file
+        hr_error own = HR_ERROR_INIT;
+        if (hr__pq_headers_check(&column, &own) == HR_CORRUPT) // a limit is none either
+            status = hr__error_copy(err, &own);
+        hr__pq_column_close(&column);
+    }
     return status;
 }
 

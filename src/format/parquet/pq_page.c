@@ -419,6 +419,27 @@ hr_status hr__pq_page_walk(pq_column *column, pq_page **out, hr_error *err)
     return HR_OK;
 }
 
+hr_status hr__pq_headers_check(pq_column *column, hr_error *err)
+{
+    for (int32_t number = 0;
+         column->levels_seen < column->chunk->values && column->next_at < column->end_at;
+         number++) {
+        header h;
+        size_t bytes = 0;
+        hr_status status = next_header(column, &h, &bytes, err);
+        if (status == HR_OK)
+            status = check_header(column, &h, bytes, err);
+        if (status != HR_OK) {
+            const pq_page place = {.number = number, .header_at = column->next_at};
+            return hr__pq_page_context(column, &place, status, err);
+        }
+        if (h.type == PQ_PAGE_DATA || h.type == PQ_PAGE_DATA_V2)
+            column->levels_seen += h.page.level_count;
+        column->next_at += bytes + (uint64_t)h.stored_bytes;
+    }
+    return HR_OK;
+}
+
 // Leaves the values in the file: reads only as much of the payload as has the levels. *done_out false: not this page.
 static hr_status prepare_in_file(pq_column *column, pq_page *page, bool *done_out, hr_error *err)
 {

@@ -145,6 +145,8 @@ hr_status hr__pq_page_context(const pq_column *column, const pq_page *page, hr_s
 // --- pq_page.c ---
 // The next page of the chunk; *out NULL: there is none. Only the walking thread calls it, without the lock.
 HR_USE_RESULT hr_status hr__pq_page_walk(pq_column *column, pq_page **out, hr_error *err);
+// Walks the headers alone, of a column of any nesting: whether its pages are what the chunk says.
+HR_USE_RESULT hr_status hr__pq_headers_check(pq_column *column, hr_error *err);
 // UNREAD to prepared; on failure nothing is held. The caller owns the page's BUSY state.
 HR_USE_RESULT hr_status hr__pq_page_prepare(pq_column *column, pq_page *page, hr_error *err);
 void hr__pq_page_drop(pq_column *column, pq_page *page); // gives its memory back; under the mutex
@@ -217,6 +219,7 @@ HR_USE_RESULT hr_status hr__pq_tensors_find(pq_reader *reader, hr_error *err);
 HR_USE_RESULT hr_status hr__pq_fragment_open(hr_reader *reader, int32_t index,
                                              const int32_t *columns, int32_t column_count,
                                              hr_scratch *scratch, hr_fragment **out, hr_error *err);
+HR_USE_RESULT hr_status hr__pq_check_headers(hr_reader *reader, hr_scratch *scratch, hr_error *err);
 void hr__pq_fragment_close(hr_fragment *fragment);
 void hr__pq_fragment_will_need(hr_fragment *fragment, int64_t first, int64_t rows);
 HR_USE_RESULT hr_status hr__pq_pass_begin(hr_fragment *fragment, int64_t first, int64_t rows,

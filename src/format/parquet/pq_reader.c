@@ -83,6 +83,7 @@ const hr_format hr__parquet_format = {
     .open = open_reader,
     .close = close_reader,
     .inspect = hr__pq_inspect,
+    .check = hr__pq_check_headers,
     .prune = hr__pq_prune,
     .fragment_open = hr__pq_fragment_open,
     .fragment_close = hr__pq_fragment_close,
