@@ -66,7 +66,7 @@ static void order_rows(const hr_deal *deal, const uint64_t *keys, int64_t rows, 
     uint32_t *starts = d->starts, at = 0;
     for (int64_t i = 0; i < rows; i++)
         starts[part_of(keys[i], deal) + 1]++;
-    for (uint32_t p = 0; p < deal->part_count; p++) { // starts[p + 1]: where p's begin, for now
+    for (uint32_t p = 0; p < deal->part_count; p++) { // starts[p + 1] is p's beginning until rows are dealt, its end then
         uint32_t count = starts[p + 1];
         starts[p + 1] = at;
         at += count;
