@@ -66,7 +66,8 @@ static void order_rows(const hr_deal *deal, const uint64_t *keys, int64_t rows, 
     uint32_t *starts = d->starts, at = 0;
     for (int64_t i = 0; i < rows; i++)
         starts[part_of(keys[i], deal) + 1]++;
-    for (uint32_t p = 0; p < deal->part_count; p++) { // starts[p + 1] is p's beginning until rows are dealt, its end then
+    // starts[p + 1] is where p begins; dealing its rows moves it to where p ends.
+    for (uint32_t p = 0; p < deal->part_count; p++) {
         uint32_t count = starts[p + 1];
         starts[p + 1] = at;
         at += count;
