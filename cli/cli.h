@@ -1,5 +1,6 @@
-// SPDX-License-Identifier: Apache-2.0 The `headrace` program: commands as rows, flags as rows, exit codes in one
-// table. Built on the public headers alone.
+// SPDX-License-Identifier: Apache-2.0
+//
+// The `headrace` program: commands as rows, flags as rows, exit codes in one table. Built on the public headers alone.
 #ifndef HR_CLI_CLI_H
 #define HR_CLI_CLI_H
 
@@ -12,6 +13,7 @@ typedef enum cli_flag_type {
     CLI_BYTES,   // int64_t, "1GiB"
     CLI_SECONDS, // double
     CLI_TEXT,    // const char *
+    CLI_WORD,    // int: which of arg's words, as "none|blocks"
     CLI_NAMES,   // cli_names: "a,b"
     CLI_STEP,    // cli_steps: repeated, kept in the order given
 } cli_flag_type;
@@ -65,11 +67,28 @@ const cli_command *const *cli_commands(void); // NULL-ended
 // after having said what is wrong; -2 when --help was printed.
 int cli_parse(const cli_command *command, int argc, char **argv, void *to);
 void cli_help(const cli_command *command);
-#define CLI_SHUFFLES "none|blocks|window|global"
-// --shuffle's word; NULL leaves *out. -1 after having said what is wrong.
-int cli_shuffle(const char *command, const char *text, hr_shuffle *out);
+#define CLI_SHUFFLES "none|blocks|window|global" // CLI_WORD: the index is an hr_shuffle
 // The word of `words` (NULL-ended) most like `word`; NULL: none is.
 const char *cli_nearest(const char *word, const char *const *words);
+
+// --- plans (command_plan.c) ---
+typedef struct cli_plan {
+    hr_runtime *runtime;
+    hr_dataset *dataset;
+    hr_prep *waiting[CLI_STEPS_MAX]; // assignments and scalers that nothing has needed yet
+    int32_t waiting_count;
+} cli_plan;
+// A runtime, the source and its steps (NULL: none), until cli_plan_close, which is due on failure too. Signals cancel
+// what the runtime does from here to there.
+hr_status cli_plan_open(cli_plan *plan, const hr_runtime_options *budget, const char *source,
+                        const hr_read_options *read, const cli_steps *steps, hr_error *err);
+// Fits what waits and makes it part of the dataset.
+hr_status cli_plan_apply(cli_plan *plan, hr_error *err);
+// Hands out what waits as one preprocessor, unfitted; *out stays NULL when nothing does.
+hr_status cli_plan_prep(cli_plan *plan, hr_prep **out, hr_error *err);
+// Takes `next` as the plan's dataset when `status` is HR_OK; returns `status`.
+hr_status cli_plan_replace(cli_plan *plan, hr_status status, hr_dataset *next);
+void cli_plan_close(cli_plan *plan);
 
 // --- ends (exit_codes.c) ---
 enum { CLI_OK = 0, CLI_USAGE = 2, CLI_WORKER_LOST = 13, CLI_DIFFERS = 14 };

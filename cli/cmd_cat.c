@@ -80,27 +80,20 @@ static int cat(const char *source, const cat_flags *given, hr_error *err, hr_sta
     int code = CLI_OK;
     hr_runtime_options budget = HR_RUNTIME_OPTIONS_INIT;
     hr_read_options read = HR_READ_OPTIONS_INIT;
-    hr_runtime *runtime = NULL;
-    hr_dataset *all = NULL, *some = NULL;
+    cli_plan plan = {NULL};
     budget.memory_bytes = given->memory;
     read.columns = given->columns.count > 0 ? given->columns.items : NULL;
-    cli_interrupt_begin(NULL); // a runtime that is killed while it opens would leave its socket
-    if ((*status = hr_runtime_open(&budget, &runtime, err)) == HR_OK) {
-        cli_interrupt_begin(runtime);
-        *status = hr_open_source(runtime, source, &read, &all, err);
+    *status = cli_plan_open(&plan, &budget, source, &read, NULL, err);
+    if (*status == HR_OK && given->rows != ALL_ROWS) {
+        hr_dataset *some = NULL;
+        *status = hr_dataset_limit(plan.dataset, given->rows, &some, err);
+        *status = cli_plan_replace(&plan, *status, some);
     }
-    if (*status == HR_OK && given->rows != ALL_ROWS)
-        *status = hr_dataset_limit(all, given->rows, &some, err);
-    else if (*status == HR_OK)
-        some = hr_dataset_ref(all);
     if (*status == HR_OK && given->json)
-        code = print_lines(some, err, status);
+        code = print_lines(plan.dataset, err, status);
     else if (*status == HR_OK)
-        code = print_table(some, given->rows, err, status);
-    cli_interrupt_end();
-    hr_dataset_unref(&some);
-    hr_dataset_unref(&all);
-    hr_runtime_close(&runtime);
+        code = print_table(plan.dataset, given->rows, err, status);
+    cli_plan_close(&plan);
     return code;
 }
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `headrace check SOURCE`: the ingest alone: read, preprocess, feed to workers that only read and measure.
 //
-// Steps run in the order given. Assignments and scalers after the last filter are the check's preprocessor, timed and
-// reported as such; what stands before a filter belongs to the dataset, so that it is filtered by what was computed.
+// Assignments and scalers after the last filter are the check's preprocessor, timed and reported as such.
 #include "cli.h"
 
 #include <string.h>
@@ -13,7 +12,8 @@ typedef struct check_flags {
     int64_t batch_rows, global_batch_rows, epochs, workers, prefetch, memory, threads, seed,
         window_rows, order_lanes;
     double seconds, idle_s;
-    const char *spill, *shuffle, *tail, *digest;
+    const char *spill, *digest;
+    int shuffle, tail; // hr_shuffle, hr_tail
     bool whole_blocks, bulk, touch, json, checksums;
 } check_flags;
 
@@ -28,7 +28,7 @@ static const cli_flag flags[] = {
     {"--batch-rows", "N", CLI_INT, FLAG(batch_rows), "rows a batch", 1},
     {"--global-batch-rows", "N", CLI_INT, FLAG(global_batch_rows),
      "rows a step, shared by the workers; instead of --batch-rows", 1},
-    {"--tail", "uneven|drop|pad", CLI_TEXT, FLAG(tail),
+    {"--tail", "uneven|drop|pad", CLI_WORD, FLAG(tail),
      "what becomes of rows that fill no step (default uneven)"},
     {"--whole-blocks", NULL, CLI_BOOL, FLAG(whole_blocks), "blocks as they come (the default)"},
     {"--epochs", "N", CLI_INT, FLAG(epochs), "times to read it all (default 1)", 1},
@@ -36,7 +36,7 @@ static const cli_flag flags[] = {
     {"--workers", "N", CLI_INT, FLAG(workers), "worker processes (default 1)", 1},
     {"--prefetch", "N|auto", CLI_INT, FLAG(prefetch), "batches made ahead; 0: none; auto: by bytes",
      0, "auto", -1},
-    {"--shuffle", CLI_SHUFFLES, CLI_TEXT, FLAG(shuffle), "the order of rows (default none)"},
+    {"--shuffle", CLI_SHUFFLES, CLI_WORD, FLAG(shuffle), "the order of rows (default none)"},
     {"--seed", "N", CLI_INT, FLAG(seed), "of the shuffle (default 0)", 0},
     {"--window-rows", "N", CLI_INT, FLAG(window_rows), "rows permuted together (default 16384)", 1},
     {"--order-lanes", "N", CLI_INT, FLAG(order_lanes),
@@ -65,119 +65,6 @@ static const char more[] = "JSON: first_batch_s counts from the start of this pr
                            "(without --touch: over the loop's time).\n"
                            "wait holds shares of the workers' time by cause, which sum to 1.";
 
-// --- steps ---
-
-typedef struct check_plan {
-    hr_dataset *dataset;
-    hr_prep *waiting[CLI_STEPS_MAX]; // not applied yet
-    int32_t waiting_count;
-} check_plan;
-
-static hr_status make_scaler(char *text, hr_prep **out, hr_error *err)
-{
-    static cli_names names; // empty where the text is wrong: refused in words below
-    if (!cli_split(text, &names))
-        names.items[0] = NULL;
-    return hr_prep_standard_scaler(names.items, NULL, out, err);
-}
-
-// The waiting ones as one preprocessor; NULL when there are none.
-static hr_status join_waiting(check_plan *plan, hr_prep **out, hr_error *err)
-{
-    hr_status status = HR_OK;
-    if (plan->waiting_count == 1)
-        *out = hr_prep_ref(plan->waiting[0]);
-    else if (plan->waiting_count > 1)
-        status = hr_prep_chain(plan->waiting, plan->waiting_count, out, err);
-    for (int32_t i = 0; i < plan->waiting_count; i++)
-        hr_prep_unref(&plan->waiting[i]);
-    plan->waiting_count = 0;
-    return status;
-}
-
-static hr_status replace(check_plan *plan, hr_status status, hr_dataset *next)
-{
-    if (status != HR_OK)
-        return status;
-    hr_dataset_unref(&plan->dataset);
-    plan->dataset = next;
-    return HR_OK;
-}
-
-static hr_status apply_waiting(check_plan *plan, hr_error *err)
-{
-    hr_prep *prep = NULL, *fitted = NULL;
-    hr_dataset *next = NULL;
-    hr_status status = join_waiting(plan, &prep, err);
-    if (status != HR_OK || !prep)
-        return status;
-    status = hr_prep_fit(prep, plan->dataset, &fitted, err);
-    if (status == HR_OK)
-        status = hr_prep_transform(fitted, plan->dataset, &next, err);
-    status = replace(plan, status, next);
-    hr_prep_unref(&fitted);
-    hr_prep_unref(&prep);
-    return status;
-}
-
-static hr_status take_step(check_plan *plan, const cli_step *step, hr_error *err)
-{
-    hr_dataset *next = NULL;
-    hr_status status;
-    if (strcmp(step->flag, "--filter") == 0) {
-        status = apply_waiting(plan, err);
-        if (status == HR_OK)
-            status = hr_dataset_filter(plan->dataset, step->text, &next, err);
-        return replace(plan, status, next);
-    }
-    hr_prep **to = &plan->waiting[plan->waiting_count];
-    status = strcmp(step->flag, "--map") == 0 ? hr_prep_map(step->text, to, err)
-                                              : make_scaler(step->text, to, err);
-    plan->waiting_count += status == HR_OK;
-    return status;
-}
-
-static hr_status make_plan(hr_runtime *runtime, const char *source, const check_flags *given,
-                           check_plan *plan, hr_error *err)
-{
-    hr_read_options read = HR_READ_OPTIONS_INIT;
-    read.columns = given->columns.count > 0 ? given->columns.items : NULL;
-    read.verify_checksums = given->checksums;
-    hr_status status = hr_open_source(runtime, source, &read, &plan->dataset, err);
-    for (int i = 0; status == HR_OK && i < given->steps.count; i++)
-        status = take_step(plan, &given->steps.items[i], err);
-    if (status == HR_OK && given->tensor.count > 0) {
-        hr_dataset *next = NULL;
-        status = apply_waiting(plan, err);
-        if (status == HR_OK)
-            status =
-                hr_dataset_pack(plan->dataset, given->tensor.items, "tensor", NULL, &next, err);
-        status = replace(plan, status, next);
-    }
-    return status;
-}
-
-// --- running ---
-
-static int parse_tail(const char *text, hr_tail *out)
-{
-    static const char *const names[] = {"uneven", "drop", "pad", NULL};
-    for (int i = 0; text && names[i]; i++)
-        if (strcmp(text, names[i]) == 0) {
-            *out = (hr_tail)i;
-            return 0;
-        }
-    if (!text)
-        return 0;
-    cli_usage("check", "--tail takes uneven, drop or pad, not '%s'", text);
-    return -1;
-}
-
-typedef struct check_words {
-    hr_shuffle shuffle;
-    hr_tail tail;
-} check_words;
-
 static bool worker_lost(const char *json_or_text, bool json)
 {
     return json ? strstr(json_or_text, "\"end\": \"died\"") ||
@@ -196,8 +83,7 @@ static int print_report(const hr_check_report *report, bool json, hr_error *err,
     return code == CLI_OK && lost ? CLI_WORKER_LOST : code;
 }
 
-static hr_check_options make_options(const check_flags *given, const check_words *words,
-                                     double start_s, cli_progress *progress)
+static hr_check_options make_options(const check_flags *given, cli_progress *progress)
 {
     hr_check_options options = HR_CHECK_OPTIONS_INIT;
     options.workers = given->workers;
@@ -210,55 +96,61 @@ static hr_check_options make_options(const check_flags *given, const check_words
                                                       : given->prefetch;
     options.bulk = given->bulk;
     options.touch = given->touch;
-    options.shuffle = words->shuffle;
-    options.tail = words->tail;
+    options.shuffle = (hr_shuffle)given->shuffle;
+    options.tail = (hr_tail)given->tail;
     options.order_lanes = given->order_lanes;
     options.global_batch_rows = given->global_batch_rows;
     options.seed = (uint64_t)given->seed;
     options.window_rows = given->window_rows;
     options.worker_idle_s = given->idle_s;
-    options.start_s = start_s;
+    options.start_s = hr_process_age_s();
     options.on_tick = cli_progress_tick;
     options.context = progress;
     options.digest = given->digest;
     return options;
 }
 
-static int check(const char *source, const check_flags *given, const check_words *words,
-                 hr_error *err, hr_status *status)
+static hr_status pack_tensor(cli_plan *plan, const cli_names *columns, hr_error *err)
+{
+    hr_dataset *next = NULL;
+    if (columns->count == 0)
+        return HR_OK;
+    hr_status status = cli_plan_apply(plan, err);
+    if (status == HR_OK)
+        status = hr_dataset_pack(plan->dataset, columns->items, "tensor", NULL, &next, err);
+    return cli_plan_replace(plan, status, next);
+}
+
+static int check(const char *source, const check_flags *given, hr_error *err, hr_status *status)
 {
     int code = CLI_OK;
     hr_runtime_options budget = HR_RUNTIME_OPTIONS_INIT;
-    hr_runtime *runtime = NULL;
+    hr_read_options read = HR_READ_OPTIONS_INIT;
     hr_check_report *report = NULL;
     hr_prep *prep = NULL;
-    check_plan plan = {NULL};
+    cli_plan plan = {NULL};
     cli_progress progress = {false, 0};
     budget.memory_bytes = given->memory;
     budget.threads = given->threads;
     budget.spill_dir = given->spill;
-    cli_interrupt_begin(NULL); // a runtime that is killed while it opens would leave its socket
-    if ((*status = hr_runtime_open(&budget, &runtime, err)) == HR_OK) {
-        cli_interrupt_begin(runtime);
-        *status = make_plan(runtime, source, given, &plan, err);
-    }
+    read.columns = given->columns.count > 0 ? given->columns.items : NULL;
+    read.verify_checksums = given->checksums;
+    *status = cli_plan_open(&plan, &budget, source, &read, &given->steps, err);
     if (*status == HR_OK)
-        *status = join_waiting(&plan, &prep, err);
+        *status = pack_tensor(&plan, &given->tensor, err);
+    if (*status == HR_OK)
+        *status = cli_plan_prep(&plan, &prep, err);
     if (*status == HR_OK) {
         cli_progress_begin(&progress);
-        hr_check_options options = make_options(given, words, hr_process_age_s(), &progress);
-        *status = hr_check_run(runtime, plan.dataset, prep, &options, &report, err);
+        hr_check_options options = make_options(given, &progress);
+        *status = hr_check_run(plan.runtime, plan.dataset, prep, &options, &report, err);
         cli_progress_end(&progress);
     }
     if (report && *status == HR_OK)
         code = print_report(report, given->json, err, status);
-    cli_interrupt_end();
     hr_check_free(&report);
     hr_prep_unref(&prep);
-    while (plan.waiting_count > 0)
-        hr_prep_unref(&plan.waiting[--plan.waiting_count]);
-    hr_dataset_unref(&plan.dataset);
-    hr_runtime_close(&runtime);
+    cli_plan_close(&plan);
     return code;
 }
 
@@ -267,7 +159,6 @@ static int run_check(const cli_command *self, int argc, char **argv)
     static check_flags given;
     hr_error err = HR_ERROR_INIT;
     hr_status status = HR_OK;
-    check_words words = {HR_SHUFFLE_NONE, HR_TAIL_UNEVEN};
     given.prefetch = -1;
     int code, operands = cli_parse(self, argc, argv, &given);
     if (operands < 0)
@@ -279,11 +170,8 @@ static int run_check(const cli_command *self, int argc, char **argv)
     else if (given.global_batch_rows > 0 && (given.whole_blocks || given.batch_rows > 0))
         code =
             cli_usage(self->name, "--global-batch-rows excludes --batch-rows and --whole-blocks");
-    else if (cli_shuffle("check", given.shuffle, &words.shuffle) != 0 ||
-             parse_tail(given.tail, &words.tail) != 0)
-        code = CLI_USAGE;
     else
-        code = check(argv[0], &given, &words, &err, &status);
+        code = check(argv[0], &given, &err, &status);
     if (status != HR_OK)
         code = cli_interrupt_code(cli_fail(status, &err));
     return code;

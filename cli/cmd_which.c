@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `headrace which`: the rows of one step. It runs the order itself, over the numbers of rows alone: nothing of other
-// columns is decoded but what filters read.
+// `headrace which`: the rows of one step. It runs the order itself, over the numbers of rows alone.
 #include "cli.h"
 
 #include <stdio.h>
@@ -12,7 +11,7 @@
 typedef struct which_flags {
     cli_steps steps;
     int64_t batch_rows, global_batch_rows, workers, rank, epoch, step, seed, window_rows, memory;
-    const char *shuffle;
+    int shuffle; // hr_shuffle
     bool all;
 } which_flags;
 
@@ -26,7 +25,8 @@ static const cli_flag flags[] = {
     {"--global-batch-rows", "N", CLI_INT, FLAG(global_batch_rows), "rows a step instead", 1},
     {"--map", "'x = x * 2'", CLI_STEP, FLAG(steps), "as in check, where a filter needs it"},
     {"--filter", "'x > 3'", CLI_STEP, FLAG(steps), "as in check; may be repeated"},
-    {"--shuffle", CLI_SHUFFLES, CLI_TEXT, FLAG(shuffle), "the order of rows (default none)"},
+    {"--scale", "a,b", CLI_STEP, FLAG(steps), "as in check, where a filter needs it"},
+    {"--shuffle", CLI_SHUFFLES, CLI_WORD, FLAG(shuffle), "the order of rows (default none)"},
     {"--seed", "N", CLI_INT, FLAG(seed), "of the shuffle (default 0)", 0},
     {"--window-rows", "N", CLI_INT, FLAG(window_rows), "rows permuted together", 2},
     {"--all", NULL, CLI_BOOL, FLAG(all), "every run of rows (default: the first 40)"},
@@ -35,28 +35,12 @@ static const cli_flag flags[] = {
 };
 #undef FLAG
 
-static hr_status make_plan(hr_runtime *runtime, const char *source, const which_flags *given,
-                           hr_dataset **out, hr_error *err)
+// The numbers of the rows alone: no other column is decoded but what filters read.
+static hr_status select_numbers(cli_plan *plan, hr_dataset **out, hr_error *err)
 {
     static const char *const names[] = {ROW_COLUMN, NULL};
-    hr_read_options read = HR_READ_OPTIONS_INIT;
-    hr_dataset *at = NULL, *next = NULL;
-    read.row_numbers = ROW_COLUMN;
-    hr_status status = hr_open_source(runtime, source, &read, &at, err);
-    for (int i = 0; status == HR_OK && i < given->steps.count; i++) {
-        const cli_step *step = &given->steps.items[i];
-        bool filter = strcmp(step->flag, "--filter") == 0;
-        status = filter ? hr_dataset_filter(at, step->text, &next, err)
-                        : hr_dataset_map(at, step->text, &next, err);
-        if (status == HR_OK) {
-            hr_dataset_unref(&at);
-            at = next;
-        }
-    }
-    if (status == HR_OK)
-        status = hr_dataset_select(at, names, out, err);
-    hr_dataset_unref(&at);
-    return status;
+    hr_status status = cli_plan_apply(plan, err);
+    return status == HR_OK ? hr_dataset_select(plan->dataset, names, out, err) : status;
 }
 
 static int64_t step_rows(const which_flags *given)
@@ -65,14 +49,14 @@ static int64_t step_rows(const which_flags *given)
 }
 
 // The step's batch of a stream with one reader, whose batches are steps.
-static hr_status find_step(const hr_dataset *rows, const which_flags *given, hr_shuffle shuffle,
-                           hr_batch **out, hr_error *err)
+static hr_status find_step(const hr_dataset *rows, const which_flags *given, hr_batch **out,
+                           hr_error *err)
 {
     hr_stream_options order = HR_STREAM_OPTIONS_INIT;
     hr_stream *stream = NULL;
     hr_feed *feed = NULL;
     order.batch_rows = step_rows(given);
-    order.shuffle = shuffle;
+    order.shuffle = (hr_shuffle)given->shuffle;
     order.seed = (uint64_t)given->seed;
     order.window_rows = given->window_rows;
     order.first_epoch = given->epoch;
@@ -157,28 +141,25 @@ static hr_status print_step(const hr_dataset *dataset, const hr_batch *batch,
     return print_rows(dataset, numbers, from, to, given->all, err);
 }
 
-static hr_status which(const char *source, const which_flags *given, hr_shuffle shuffle,
-                       hr_error *err)
+static hr_status which(const char *source, const which_flags *given, hr_error *err)
 {
     hr_runtime_options budget = HR_RUNTIME_OPTIONS_INIT;
-    hr_runtime *runtime = NULL;
+    hr_read_options read = HR_READ_OPTIONS_INIT;
+    cli_plan plan = {NULL};
     hr_dataset *rows = NULL;
     hr_batch *batch = NULL;
     budget.memory_bytes = given->memory;
-    cli_interrupt_begin(NULL);
-    hr_status status = hr_runtime_open(&budget, &runtime, err);
-    if (status == HR_OK) {
-        cli_interrupt_begin(runtime);
-        status = make_plan(runtime, source, given, &rows, err);
-    }
+    read.row_numbers = ROW_COLUMN;
+    hr_status status = cli_plan_open(&plan, &budget, source, &read, &given->steps, err);
     if (status == HR_OK)
-        status = find_step(rows, given, shuffle, &batch, err);
+        status = select_numbers(&plan, &rows, err);
+    if (status == HR_OK)
+        status = find_step(rows, given, &batch, err);
     if (status == HR_OK)
         status = print_step(rows, batch, given, err);
-    cli_interrupt_end();
     hr_batch_unref(&batch);
     hr_dataset_unref(&rows);
-    hr_runtime_close(&runtime);
+    cli_plan_close(&plan);
     return status;
 }
 
@@ -186,7 +167,6 @@ static int run_which(const cli_command *self, int argc, char **argv)
 {
     static which_flags given = {.workers = 1, .rank = -1, .step = -1};
     hr_error err = HR_ERROR_INIT;
-    hr_shuffle shuffle = HR_SHUFFLE_NONE;
     int operands = cli_parse(self, argc, argv, &given);
     if (operands < 0)
         return operands == -2 ? CLI_OK : CLI_USAGE;
@@ -195,9 +175,7 @@ static int run_which(const cli_command *self, int argc, char **argv)
     if (given.rank >= given.workers)
         return cli_usage("which", "--rank %lld of --workers %lld", (long long)given.rank,
                          (long long)given.workers);
-    if (cli_shuffle("which", given.shuffle, &shuffle) != 0)
-        return CLI_USAGE;
-    hr_status status = which(argv[0], &given, shuffle, &err);
+    hr_status status = which(argv[0], &given, &err);
     return status == HR_OK ? CLI_OK : cli_interrupt_code(cli_fail(status, &err));
 }
 

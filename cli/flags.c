@@ -149,6 +149,25 @@ static int set_names(const cli_command *command, const cli_flag *flag, char *val
     return -1;
 }
 
+// The index of `value` in the flag's "a|b|c".
+static int set_word(const cli_command *command, const cli_flag *flag, const char *value, int *to)
+{
+    size_t bytes = strlen(value);
+    int index = 0;
+    for (const char *at = flag->arg;; at += 1, index++) {
+        size_t word = strcspn(at, "|");
+        if (word == bytes && memcmp(at, value, bytes) == 0) {
+            *to = index;
+            return 0;
+        }
+        at += word;
+        if (!*at)
+            break;
+    }
+    cli_usage(command->name, "%s takes %s, not '%s'", flag->name, flag->arg, value);
+    return -1;
+}
+
 static int set_flag(const cli_command *command, const cli_flag *flag, char *value, void *to)
 {
     void *field = (char *)to + flag->offset;
@@ -165,6 +184,8 @@ static int set_flag(const cli_command *command, const cli_flag *flag, char *valu
     case CLI_TEXT:
         *(const char **)field = value;
         return 0;
+    case CLI_WORD:
+        return set_word(command, flag, value, field);
     case CLI_NAMES:
         return set_names(command, flag, value, field);
     case CLI_STEP: {
@@ -241,18 +262,4 @@ void cli_help(const cli_command *command)
     }
     if (command->more)
         printf("\n%s\n", command->more);
-}
-
-int cli_shuffle(const char *command, const char *text, hr_shuffle *out)
-{
-    static const char *const names[] = {"none", "blocks", "window", "global", NULL};
-    for (int i = 0; text && names[i]; i++)
-        if (strcmp(text, names[i]) == 0) {
-            *out = (hr_shuffle)i;
-            return 0;
-        }
-    if (!text)
-        return 0;
-    cli_usage(command, "--shuffle takes " CLI_SHUFFLES ", not '%s'", text);
-    return -1;
 }
