@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "base/unit.h"
 #include "base/text.h"
 #include "block/block.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <string.h>
-#include <cmocka.h>
 
 static void assert_prints(const hr_type *type, const void *value, const char *expected)
 {

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "base/unit.h"
 #include "block/block_sample.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <cmocka.h>
 
 static const hr_type i32 = {.id = HR_TYPE_INT32}, text = {.id = HR_TYPE_STRING};
 

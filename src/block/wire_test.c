@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A sealed span, one field at a time made hostile, its header's check made right again: each must be refused.
+#include "base/unit.h"
 #include "block/block_sample.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <cmocka.h>
 
 typedef struct fixture {
     hr_block *block; // the original

@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Evaluation: values against scalar references, and the same values however rows are cut, wherever they are written.
+#include "base/unit.h"
 #include "expr/expr_sample.h"
 #include "kernel/kernel.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
 
 // --- values as a reference sees them ---
 

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every codec that writes also reads itself back; sizes that do not fit are refused.
+#include "base/unit.h"
 #include "format/codec.h"
 #include "base/mem.h"
-#include <setjmp.h>
-#include <stdarg.h>
 #include <string.h>
-#include <cmocka.h>
 
 static void fill(uint8_t *bytes, size_t count)
 {

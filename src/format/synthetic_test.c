@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Synthetic rows: cut as `range_tensor` always was, row i filled with i, by any pieces.
+#include "base/unit.h"
 #include "format/format.h"
-#include <setjmp.h>
-#include <stdarg.h>
 #include <string.h>
-#include <cmocka.h>
 
 static void synthetic__cuts_blocks_as_ray_did(void **state)
 {

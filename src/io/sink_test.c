@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "base/unit.h"
 #include "io/io.h"
 #include "base/mem.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 typedef struct place {
     char folder[64];

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sources and listings: ranges are checked, patterns match as shells do, a missing file is named.
+#include "base/unit.h"
 #include "io/source.h"
 #include "base/mem.h"
 #include <ftw.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 static void glob__matches_as_shells_do(void **state)
 {

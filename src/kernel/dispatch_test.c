@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the table promises; what its entries compute is kernel_check's to say.
-#include <setjmp.h>
-#include <stdarg.h>
+#include "base/unit.h"
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <string.h>
 

@@ -1,23 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The identity of plans: the same when built again in another runtime, another one whenever rows or values would be
 // others.
-#include "base/unit.h"
 #include "block/block_sample.h"
-#include "plan/plan_internal.h"
+#include "plan/plan_sample.h"
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static hr_runtime *open_runtime(void)
-{
-    hr_runtime_options o = HR_RUNTIME_OPTIONS_INIT;
-    hr_runtime *rt = NULL;
-    hr_error err = HR_ERROR_INIT;
-    o.memory_bytes = 32 << 20;
-    o.threads = 1;
-    assert_ok(hr_runtime_open(&o, &rt, &err), &err);
-    return rt;
-}
 
 static uint64_t digest_of(const hr_dataset *d)
 {
@@ -194,7 +182,7 @@ static void digest__tells_plans_apart_and_is_the_same_when_built_again(void **st
         "process g abc",
         "process f as:1",
     };
-    hr_runtime *rt = open_runtime(), *other = open_runtime();
+    hr_runtime *rt = sample_runtime(1), *other = sample_runtime(1);
     uint64_t found[HR_COUNTOF(plans)];
     for (size_t i = 0; i < HR_COUNTOF(plans); i++) {
         found[i] = digest_of_plan(rt, plans[i]);
@@ -219,7 +207,7 @@ static void digest__does_not_tell_how_a_plan_was_written(void **state)
         {"process f as:1",
          "process f as:2"}, // the payload may hold what is no part of the function
     };
-    hr_runtime *rt = open_runtime();
+    hr_runtime *rt = sample_runtime(1);
     for (size_t i = 0; i < HR_COUNTOF(same); i++)
         if (digest_of_plan(rt, same[i][0]) != digest_of_plan(rt, same[i][1]))
             fail_msg("'%s' and '%s' are two plans", same[i][0], same[i][1]);
@@ -260,7 +248,7 @@ static uint64_t digest_of_files(hr_runtime *rt, const char *folder, int64_t fact
 static void digest__of_files_is_of_names_sizes_and_what_the_first_one_holds(void **state)
 {
     char base[] = "/tmp/headrace-digest-XXXXXX", a[64], b[64];
-    hr_runtime *rt = open_runtime();
+    hr_runtime *rt = sample_runtime(1);
     assert_non_null(mkdtemp(base));
     (void)snprintf(a, sizeof a, "%s/a", base);
     (void)snprintf(b, sizeof b, "%s/b", base);
@@ -285,7 +273,7 @@ static uint64_t digest_of_blocks(hr_runtime *rt, hr_block *const *blocks, int32_
 
 static void digest__of_blocks_is_of_their_values(void **state)
 {
-    hr_runtime *rt = open_runtime();
+    hr_runtime *rt = sample_runtime(1);
     hr_block *a = NULL, *same = NULL, *other = NULL, *head = NULL, *tail = NULL, *part = NULL;
     hr_error err = HR_ERROR_INIT;
     assert_ok(sample_block(100, 7, &a, &err), &err);

@@ -1,24 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The global order at its source: keys that stay what they are, uniform, each row once, whatever the parts.
 #include "base/os.h"
-#include "base/unit.h"
+#include "plan/plan_sample.h"
 #include "plan/shuffle.h"
 
 #include <math.h>
 #include <stdlib.h>
-
-#define WAIT_NS 60000000000u
-
-static hr_runtime *open_runtime(int threads, int64_t memory_bytes)
-{
-    hr_runtime_options o = HR_RUNTIME_OPTIONS_INIT;
-    hr_runtime *rt = NULL;
-    hr_error err = HR_ERROR_INIT;
-    o.memory_bytes = memory_bytes;
-    o.threads = threads;
-    assert_ok(hr_runtime_open(&o, &rt, &err), &err);
-    return rt;
-}
 
 // --- keys ---
 
@@ -109,11 +96,10 @@ static void shuffle__deals_parts_that_are_too_large_again(void **state)
     enum { ROWS = 1500000 };
     static int64_t first[ROWS], ids[ROWS];
     static const uint32_t parts[] = {0, 1, 3, 100};
-    hr_runtime *rt = open_runtime(2, 32 << 20); // of 57 MiB, and as much again of keys
-    hr_dataset *d = NULL, *wide = NULL;
+    hr_runtime *rt = sample_runtime(2); // 32 MiB, of 57 MiB, and as much again of keys
+    hr_dataset *d = sample_range(rt, ROWS, 13), *wide = NULL;
     hr_error err = HR_ERROR_INIT;
     hr_memory_stats before, after;
-    assert_ok(hr_range(rt, ROWS, 13, &d, &err), &err);
     assert_ok(hr_dataset_map(d, "a = id * 3; b = id + 1; c = a + b; e = c * 2", &wide, &err), &err);
     hr_runtime_memory(rt, &before);
     for (size_t p = 0; p < HR_COUNTOF(parts); p++) {
@@ -133,10 +119,8 @@ static void shuffle__passes_over_whole_units(void **state)
 {
     enum { ROWS = 10000, UNIT = 300 };
     static int64_t all[ROWS], rest[ROWS];
-    hr_runtime *rt = open_runtime(2, 32 << 20);
-    hr_dataset *d = NULL;
-    hr_error err = HR_ERROR_INIT;
-    assert_ok(hr_range(rt, ROWS, 4, &d, &err), &err);
+    hr_runtime *rt = sample_runtime(2);
+    hr_dataset *d = sample_range(rt, ROWS, 4);
     hr_shuffle_config c = {.seed = 1, .unit_rows = UNIT, .rewake = nobody};
     assert_int_equal(order_of(d, &c, all, ROWS), ROWS);
     static const int64_t skips[] = {0, 299, 300, 4321, 9999, 10000, 50000};
@@ -194,27 +178,12 @@ static void shuffle__is_uniform(void **state)
 
 // --- torture ---
 
-static hr_status read_some(const hr_dataset *d, int64_t most, int64_t *rows, hr_error *err)
+static hr_status read_some(const hr_dataset *d, int64_t rows_max, int64_t *rows, hr_error *err)
 {
     hr_stream_options o = HR_STREAM_OPTIONS_INIT;
-    hr_stream *s = NULL;
-    hr_port *port = NULL;
-    hr_lease lease;
-    hr_status status;
     o.batch_rows = 60;
     o.shuffle = HR_SHUFFLE_GLOBAL;
-    HR_GO(hr_dataset_stream(d, &o, &s, err));
-    HR_GO(hr__port_open_local(hr__stream_channel(s, 0), &port, err));
-    while (*rows < most && (status = hr__port_next(port, WAIT_NS, &lease, err)) == HR_OK) {
-        if (lease.descriptor.kind != HR_DESCRIPTOR_BATCH)
-            continue;
-        *rows += lease.descriptor.rows;
-        hr__port_release(port, &lease);
-    }
-out:
-    hr__port_close(&port);
-    hr_stream_close(&s);
-    return status == HR_END ? HR_OK : status;
+    return sample_read(d, &o, rows_max, rows, err);
 }
 
 static hr_status run_both(hr_runtime *rt, hr_error *err)
@@ -239,38 +208,17 @@ out:
 
 static void shuffle__survives_every_failed_allocation(void **state)
 {
-    hr_runtime *rt = open_runtime(1, 32 << 20);
-    hr_error err = HR_ERROR_INIT;
-    hr_memory_stats before, after;
-    int failed = 0;
-    assert_ok(run_both(rt, &err), &err);
-    hr_runtime_memory(rt, &before);
-    for (unsigned n = 1; n < 1200; n++) {
-        err = (hr_error)HR_ERROR_INIT;
-        hr__mem_fail_after(n);
-        hr_status status = run_both(rt, &err);
-        hr__mem_fail_after(0);
-        if (status == HR_OK) // what was refused was a hint
-            continue;
-        failed++;
-        if (status != HR_NOMEM || err.status != HR_NOMEM || !err.message[0])
-            fail_msg("allocation %u: %s (%s): '%s'", n, hr_status_name(status),
-                     hr_status_name(err.status), err.message);
-    }
-    assert_true(failed > 400);
-    assert_ok(run_both(rt, &err), &err);
-    hr_runtime_memory(rt, &after);
-    assert_int_equal(after.object_count, before.object_count);
+    hr_runtime *rt = sample_runtime(1);
+    assert_true(sample_torture(rt, run_both, 1200) > 400);
     hr_runtime_close(&rt);
 }
 
 static void shuffle__leaves_nothing_when_abandoned(void **state)
 {
-    hr_runtime *rt = open_runtime(2, 32 << 20);
-    hr_dataset *d = NULL, *wide = NULL;
+    hr_runtime *rt = sample_runtime(2);
+    hr_dataset *d = sample_range(rt, 1000000, 16), *wide = NULL;
     hr_error err = HR_ERROR_INIT;
     hr_memory_stats before, after;
-    assert_ok(hr_range(rt, 1000000, 16, &d, &err), &err);
     assert_ok(hr_dataset_map(d, "a = id * 2; b = id * 3; c = id * 5; e = id", &wide, &err), &err);
     hr_runtime_memory(rt, &before);
     for (int64_t most = 0; most < 1000000; most = most * 4 + 1) {

@@ -1,20 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Readings at the source are counted, whoever reads: a streamed pass each time, a kept one once.
-#include "base/unit.h"
-#include "plan/plan_internal.h"
+#include "plan/plan_sample.h"
 
 #define ROWS 1000
-
-static hr_runtime *open_runtime(void)
-{
-    hr_runtime_options o = HR_RUNTIME_OPTIONS_INIT;
-    hr_runtime *rt = NULL;
-    hr_error err = HR_ERROR_INIT;
-    o.memory_bytes = 32 << 20;
-    o.threads = 2;
-    assert_ok(hr_runtime_open(&o, &rt, &err), &err);
-    return rt;
-}
 
 static hr_source_stats figures(const hr_dataset *dataset)
 {
@@ -35,7 +23,7 @@ static void read_all(const hr_dataset *dataset)
 
 static void source_stats__count_each_reading(void **state)
 {
-    hr_runtime *rt = open_runtime();
+    hr_runtime *rt = sample_runtime(2);
     hr_dataset *d = NULL, *mapped = NULL;
     hr_error err = HR_ERROR_INIT;
     assert_ok(hr_range(rt, ROWS, 7, &d, &err), &err);
@@ -55,7 +43,7 @@ static void source_stats__count_each_reading(void **state)
 
 static void source_stats__of_what_was_kept_are_read_once(void **state)
 {
-    hr_runtime *rt = open_runtime();
+    hr_runtime *rt = sample_runtime(2);
     hr_dataset *d = NULL, *kept = NULL, *of_kept = NULL;
     hr_error err = HR_ERROR_INIT;
     assert_ok(hr_range(rt, ROWS, 7, &d, &err), &err);
@@ -72,7 +60,7 @@ static void source_stats__of_what_was_kept_are_read_once(void **state)
 
 static void source_stats__name_a_source_once(void **state)
 {
-    hr_runtime *rt = open_runtime();
+    hr_runtime *rt = sample_runtime(2);
     hr_dataset *a = NULL, *b = NULL, *both = NULL;
     hr_error err = HR_ERROR_INIT;
     assert_ok(hr_range(rt, ROWS, 7, &a, &err), &err);

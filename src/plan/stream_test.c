@@ -1,31 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Streams at their channels: what is left of a rank's share, ranks that are given up, and every allocation failing in
 // turn.
-#include "base/unit.h"
-#include "plan/plan_internal.h"
+#include "plan/plan_sample.h"
 
-#define ROWS    1000
-#define BATCH   100
-#define WAIT_NS 60000000000u
-
-static hr_runtime *open_runtime(int threads)
-{
-    hr_runtime_options o = HR_RUNTIME_OPTIONS_INIT;
-    hr_runtime *rt = NULL;
-    hr_error err = HR_ERROR_INIT;
-    o.memory_bytes = 32 << 20;
-    o.threads = threads;
-    assert_ok(hr_runtime_open(&o, &rt, &err), &err);
-    return rt;
-}
-
-static hr_dataset *range_of(hr_runtime *rt)
-{
-    hr_dataset *d = NULL;
-    hr_error err = HR_ERROR_INIT;
-    assert_ok(hr_range(rt, ROWS, 7, &d, &err), &err);
-    return d;
-}
+#define ROWS  1000
+#define BATCH 100
 
 static hr_stream *stream_of(const hr_dataset *d, int64_t ranks, int64_t epochs)
 {
@@ -39,25 +18,10 @@ static hr_stream *stream_of(const hr_dataset *d, int64_t ranks, int64_t epochs)
     return s;
 }
 
-// Takes batches, `most` at most; adds to rows. HR_END when the stream ended.
-static hr_status pull(hr_port *port, int64_t most, int64_t *rows, hr_error *err)
-{
-    for (int64_t n = 0; n < most;) {
-        hr_lease lease;
-        HR_TRY(hr__port_next(port, WAIT_NS, &lease, err));
-        if (lease.descriptor.kind != HR_DESCRIPTOR_BATCH)
-            continue;
-        *rows += lease.descriptor.rows;
-        hr__port_release(port, &lease);
-        n++;
-    }
-    return HR_OK;
-}
-
 static void stream__tells_what_a_rank_did_not_get(void **state)
 {
-    hr_runtime *rt = open_runtime(2);
-    hr_dataset *d = range_of(rt), *filtered = NULL, *cut = NULL;
+    hr_runtime *rt = sample_runtime(2);
+    hr_dataset *d = sample_range(rt, ROWS, 7), *filtered = NULL, *cut = NULL;
     hr_error err = HR_ERROR_INIT;
     hr_stream *s = stream_of(d, 3, 2);
     hr_port *port = NULL;
@@ -65,9 +29,9 @@ static void stream__tells_what_a_rank_did_not_get(void **state)
     assert_int_equal(hr__stream_undelivered_rows(s, 0), 300 + 33); // the last 100 are shared
     assert_int_equal(hr__stream_undelivered_rows(s, 2), 300 + 34);
     assert_ok(hr__port_open_local(hr__stream_channel(s, 0), &port, &err), &err);
-    assert_ok(pull(port, 3, &rows, &err), &err);
+    assert_ok(sample_pull(port, 3, INT64_MAX, &rows, &err), &err);
     assert_int_equal(hr__stream_undelivered_rows(s, 0), 33);
-    assert_ok(pull(port, 2, &rows, &err), &err); // one of the second epoch
+    assert_ok(sample_pull(port, 2, INT64_MAX, &rows, &err), &err); // one of the second epoch
     assert_int_equal(hr__stream_undelivered_rows(s, 0), 233);
     assert_null(hr__stream_channel(s, 3));
     hr__port_close(&port);
@@ -90,8 +54,8 @@ static void stream__tells_what_a_rank_did_not_get(void **state)
 static void stream__counts_blocks_and_batches(void **state)
 {
     static const int64_t batch_rows[] = {0, 100, 500}, batches[] = {8, 10, 2};
-    hr_runtime *rt = open_runtime(2);
-    hr_dataset *d = range_of(rt);
+    hr_runtime *rt = sample_runtime(2);
+    hr_dataset *d = sample_range(rt, ROWS, 7);
     for (int i = 0; i < 3; i++) {
         hr_stream_options o = HR_STREAM_OPTIONS_INIT;
         hr_stream_stats stats;
@@ -101,9 +65,8 @@ static void stream__counts_blocks_and_batches(void **state)
         int64_t rows = 0;
         o.batch_rows = batch_rows[i];
         o.epochs = 2;
-        assert_ok(hr_dataset_stream(d, &o, &s, &err), &err);
-        assert_ok(hr__port_open_local(hr__stream_channel(s, 0), &port, &err), &err);
-        assert_int_equal(pull(port, INT64_MAX, &rows, &err), HR_END);
+        assert_ok(sample_open(d, &o, &s, &port, &err), &err);
+        assert_int_equal(sample_pull(port, INT64_MAX, INT64_MAX, &rows, &err), HR_END);
         hr_stream_get_stats(s, &stats);
         assert_int_equal(stats.rows, 2 * ROWS);
         assert_int_equal(stats.blocks, 2 * 8);
@@ -117,8 +80,8 @@ static void stream__counts_blocks_and_batches(void **state)
 
 static void stream__goes_on_without_ranks_that_are_given_up(void **state)
 {
-    hr_runtime *rt = open_runtime(2);
-    hr_dataset *d = range_of(rt);
+    hr_runtime *rt = sample_runtime(2);
+    hr_dataset *d = sample_range(rt, ROWS, 7);
     hr_error err = HR_ERROR_INIT;
     for (int given_up = 0; given_up < 3; given_up++) {
         hr_stream *s = stream_of(d, 3, 100);
@@ -126,12 +89,12 @@ static void stream__goes_on_without_ranks_that_are_given_up(void **state)
         int64_t rows = 0;
         for (int i = 0; i < 3; i++)
             assert_ok(hr__port_open_local(hr__stream_channel(s, i), &ports[i], &err), &err);
-        assert_ok(pull(ports[given_up], 1, &rows, &err), &err);
+        assert_ok(sample_pull(ports[given_up], 1, INT64_MAX, &rows, &err), &err);
         hr__stream_abandon(s, given_up);
         rows = 0;
         for (int i = 0; i < 3; i++)
             if (i != given_up)
-                assert_ok(pull(ports[i], 30, &rows, &err), &err);
+                assert_ok(sample_pull(ports[i], 30, INT64_MAX, &rows, &err), &err);
         for (int i = 0; i < 3; i++)
             hr__stream_abandon(s, i);
         for (int i = 0; i < 3; i++)
@@ -147,19 +110,10 @@ static void stream__goes_on_without_ranks_that_are_given_up(void **state)
 static hr_status read_all(const hr_dataset *d, int64_t *rows, hr_error *err)
 {
     hr_stream_options o = HR_STREAM_OPTIONS_INIT;
-    hr_stream *s = NULL;
-    hr_port *port = NULL;
-    hr_status status;
     o.batch_rows = 60;
     o.shuffle = HR_SHUFFLE_WINDOW;
     o.window_rows = 50;
-    HR_GO(hr_dataset_stream(d, &o, &s, err));
-    HR_GO(hr__port_open_local(hr__stream_channel(s, 0), &port, err));
-    status = pull(port, INT64_MAX, rows, err);
-out:
-    hr__port_close(&port);
-    hr_stream_close(&s);
-    return status == HR_END ? HR_OK : status;
+    return sample_read(d, &o, INT64_MAX, rows, err);
 }
 
 static hr_status pass_on(void *context, const hr_block *in, hr_block **out, hr_error *err)
@@ -195,36 +149,16 @@ out:
 
 static void stream__survives_every_failed_allocation(void **state)
 {
-    hr_runtime *rt = open_runtime(1);
-    hr_error err = HR_ERROR_INIT;
-    hr_memory_stats before, after;
-    int failed = 0;
-    assert_ok(run_all(rt, &err), &err);
-    hr_runtime_memory(rt, &before);
-    for (unsigned n = 1; n < 900; n++) {
-        err = (hr_error)HR_ERROR_INIT;
-        hr__mem_fail_after(n);
-        hr_status status = run_all(rt, &err);
-        hr__mem_fail_after(0);
-        if (status == HR_OK) // what was refused was a hint
-            continue;
-        failed++;
-        if (status != HR_NOMEM || err.status != HR_NOMEM || !err.message[0])
-            fail_msg("allocation %u: %s (%s): '%s'", n, hr_status_name(status),
-                     hr_status_name(err.status), err.message);
-    }
-    assert_true(failed > 300);
-    assert_ok(run_all(rt, &err), &err);
-    hr_runtime_memory(rt, &after);
-    assert_int_equal(after.object_count, before.object_count);
+    hr_runtime *rt = sample_runtime(1);
+    assert_true(sample_torture(rt, run_all, 900) > 300);
     hr_runtime_close(&rt);
 }
 
 // The threads are at the stream's flow when its other half cannot be made.
 static void stream__that_cannot_be_opened_waits_for_nobody(void **state)
 {
-    hr_runtime *rt = open_runtime(2);
-    hr_dataset *d = range_of(rt);
+    hr_runtime *rt = sample_runtime(2);
+    hr_dataset *d = sample_range(rt, ROWS, 7);
     int failed = 0;
     for (unsigned n = 1; n < 100; n++) {
         hr_error err = HR_ERROR_INIT;

@@ -3,15 +3,13 @@
 #ifndef HR_STORE_STORE_TEST_SUPPORT_H
 #define HR_STORE_STORE_TEST_SUPPORT_H
 
+#include "base/unit.h"
 #include "base/os.h"
 #include "store/store.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 #include <string.h>
 
 #define MIB ((size_t)1 << 20)

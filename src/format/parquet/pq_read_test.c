@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The reader: small decoders against the specification's own examples, and whole files (made by our writer) read by
 // any cut, by several threads at once, truncated anywhere, and with any allocation failing.
+#include "base/unit.h"
 #include "block/wire.h"
 #include "format/parquet/pq_page.h"
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 #define ROWS 5000
 

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the writer can be asked without a reader: its encodings against small decoders, its refusals, its behaviour
 // when memory runs out. That other programs read its files is shown by the Python tests.
+#include "base/unit.h"
 #include "format/parquet/pq_write.h"
 #include "base/cursor.h"
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 // --- the hybrid ---
 
