@@ -31,8 +31,7 @@ static void memory_is_flat(const char *folder, hr_shuffle shuffle, const char *f
     hr_runtime *rt = runtime_of(2, 64 * MIB);
     hr_stream_options o = HR_STREAM_OPTIONS_INIT;
     hr_dataset *all = NULL, *some = NULL;
-    hr_stream *stream = NULL;
-    hr_feed *feed = NULL;
+    hr_feed *feed;
     hr_batch *batch = NULL;
     hr_status status = HR_OK;
     hr_memory_stats memory;
@@ -43,8 +42,7 @@ static void memory_is_flat(const char *folder, hr_shuffle shuffle, const char *f
     o.window_rows = 2048;
     ok(hr_read_parquet(rt, folder, NULL, &all, &err));
     ok(hr_dataset_filter(all, filter, &some, &err));
-    ok(hr_dataset_stream(some, &o, &stream, &err));
-    ok(hr_feed_open(&stream, NULL, &feed, &err));
+    feed = feed_of(some, &o);
     for (int epoch = 0; epoch < EPOCHS; epoch++) {
         while ((status = hr_feed_next(feed, &batch, &err)) == HR_OK) {
             rows += hr_batch_rows(batch);

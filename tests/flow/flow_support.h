@@ -61,6 +61,19 @@ static inline void sleep_ms(int ms)
     nanosleep(&t, NULL);
 }
 
+// Memory of this process that no file backs: the heap, not the arena.
+static inline int64_t anonymous_bytes(void)
+{
+    FILE *f = fopen("/proc/self/status", "r");
+    char line[256];
+    int64_t kib = 0;
+    while (fgets(line, sizeof line, f))
+        if (strncmp(line, "RssAnon:", 8) == 0)
+            kib = strtoll(line + 8, NULL, 10);
+    fclose(f);
+    return kib * 1024;
+}
+
 // --- folders ---
 
 static inline void make_folder(char path[64])
@@ -105,6 +118,36 @@ static inline void write_rows(const char *folder, int64_t rows, int64_t file_row
     hr_dataset_unref(&wide);
     hr_dataset_unref(&ids);
     hr_runtime_close(&rt);
+}
+
+static inline hr_dataset *files_of(hr_runtime *rt, const char *folder)
+{
+    hr_dataset *d = NULL;
+    hr_error err = HR_ERROR_INIT;
+    ok(hr_read_parquet(rt, folder, NULL, &d, &err));
+    return d;
+}
+
+static inline hr_dataset *filter_of(const hr_dataset *d, const char *predicate)
+{
+    hr_dataset *out = NULL;
+    hr_error err = HR_ERROR_INIT;
+    ok(hr_dataset_filter(d, predicate, &out, &err));
+    return out;
+}
+
+// --- feeds ---
+
+static inline hr_feed *feed_of(const hr_dataset *d, const hr_stream_options *o)
+{
+    hr_stream *s = NULL;
+    hr_feed *feed = NULL;
+    hr_feed_options wait = HR_FEED_OPTIONS_INIT;
+    hr_error err = HR_ERROR_INIT;
+    wait.timeout_s = WAIT_S;
+    ok(hr_dataset_stream(d, o, &s, &err));
+    ok(hr_feed_open(&s, &wait, &feed, &err));
+    return feed;
 }
 
 // --- a pass written down ---

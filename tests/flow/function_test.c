@@ -204,8 +204,7 @@ static void function__is_called_once_for_each_row_however_short_memory_is(void *
         hr_dataset *d = NULL, *f = NULL, *last = NULL;
         hr_function_options o = HR_FUNCTION_OPTIONS_INIT;
         hr_stream_options s = HR_STREAM_OPTIONS_INIT;
-        hr_stream *stream = NULL;
-        hr_feed *feed = NULL;
+        hr_feed *feed;
         hr_batch *kept[ROWS / 20] = {NULL};
         hr_error err = HR_ERROR_INIT;
         const hr_schema *schema = NULL;
@@ -221,8 +220,7 @@ static void function__is_called_once_for_each_row_however_short_memory_is(void *
         else
             last = hr_dataset_ref(f);
         s.batch_rows = 20;
-        ok(hr_dataset_stream(last, &s, &stream, &err));
-        ok(hr_feed_open(&stream, NULL, &feed, &err));
+        feed = feed_of(last, &s);
         while (hr_feed_next(feed, &kept[count], &err) == HR_OK)
             rows += hr_batch_rows(kept[count++]);
         assert_int_equal(rows, ROWS);

@@ -23,10 +23,7 @@ static int tear_down(void **state)
 
 static hr_dataset *read_files(hr_runtime *rt)
 {
-    hr_dataset *d = NULL;
-    hr_error err = HR_ERROR_INIT;
-    ok(hr_read_parquet(rt, folder, NULL, &d, &err));
-    return d;
+    return files_of(rt, folder);
 }
 
 static hr_dataset *kept_files(hr_runtime *rt)

@@ -7,14 +7,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-static hr_dataset *read_folder(hr_runtime *rt, const char *folder)
-{
-    hr_dataset *d = NULL;
-    hr_error err = HR_ERROR_INIT;
-    ok(hr_read_parquet(rt, folder, NULL, &d, &err));
-    return d;
-}
-
 static void input__that_is_not_there_is_named(void **state)
 {
     hr_runtime *rt = runtime_of(2, 64 * MIB);
@@ -31,7 +23,7 @@ static void input__that_is_not_there_is_named(void **state)
     o.columns = columns;
     fails(hr_read_parquet(rt, folder, &o, &d, &err), HR_NOT_FOUND, "nowhere");
     assert_non_null(strstr(err.message, "id, x"));
-    d = read_folder(rt, folder);
+    d = files_of(rt, folder);
     fails(hr_dataset_select(d, columns, &other, &err), HR_NOT_FOUND, "nowhere");
     fails(hr_dataset_drop(d, columns, &other, &err), HR_NOT_FOUND, "id, x");
     fails(hr_dataset_rename(d, "nowhere", "here", &other, &err), HR_NOT_FOUND, "id, x");
@@ -62,7 +54,7 @@ static void input__of_two_schemas_ends_at_the_odd_file(void **state)
         make_folder(folder);
         make_folder(other);
         write_rows(folder, 4000, 1000, 300);
-        d = read_folder(rt, folder);
+        d = files_of(rt, folder);
         ok(hr_dataset_map(d, odd[k], &changed, &err));
         ok(hr_dataset_write_parquet(changed, other, NULL, &err));
         hr_dataset_unref(&changed);
@@ -70,7 +62,7 @@ static void input__of_two_schemas_ends_at_the_odd_file(void **state)
         file_of(other, 0, from);
         file_of(folder, 2, to);
         assert_int_equal(rename(from, to), 0);
-        d = read_folder(rt, folder); // one footer is read
+        d = files_of(rt, folder); // one footer is read
         o.batch_rows = 100;
         pass_over(&p, d, &o);
         assert_int_equal(p.status, HR_INVALID);
@@ -99,7 +91,7 @@ static void input__cut_short_after_it_was_opened_is_an_error(void **state)
     make_folder(folder);
     write_rows(folder, 200000, 0, 5000);
     file_of(folder, 0, path);
-    hr_dataset *d = read_folder(rt, path);
+    hr_dataset *d = files_of(rt, path);
     hr_stream_options o = HR_STREAM_OPTIONS_INIT;
     pass p;
     assert_int_equal(stat(path, &st), 0);
@@ -125,18 +117,16 @@ static void input__that_changes_between_epochs_is_an_error_or_nothing(void **sta
     make_folder(folder);
     write_rows(folder, FILES * 10, 10, 10);
     for (int change = 0; change < 2; change++) {
-        hr_dataset *d = read_folder(rt, folder);
+        hr_dataset *d = files_of(rt, folder);
         hr_stream_options o = HR_STREAM_OPTIONS_INIT;
-        hr_stream *s = NULL;
-        hr_feed *feed = NULL;
+        hr_feed *feed;
         hr_batch *batch = NULL;
         hr_error err = HR_ERROR_INIT;
         pass p = {0};
         o.batch_rows = 10;
         o.epochs = 4;
         o.prefetch_blocks = 1;
-        ok(hr_dataset_stream(d, &o, &s, &err));
-        ok(hr_feed_open(&s, NULL, &feed, &err));
+        feed = feed_of(d, &o);
         while (hr_feed_next(feed, &batch, &err) == HR_OK)
             hr_batch_unref(&batch);
         file_of(folder, 40, path);
@@ -171,8 +161,8 @@ static void input__is_the_parents_alone_after_a_fork(void **state)
 {
     hr_runtime *rt = runtime_of(2, 64 * MIB);
     hr_dataset *d = NULL, *other = NULL;
-    hr_stream *s = NULL, *mine = NULL;
-    hr_feed *feed = NULL;
+    hr_stream *mine = NULL;
+    hr_feed *feed;
     hr_batch *batch = NULL;
     hr_block *block = NULL;
     struct ArrowArrayStream arrow = {0};
@@ -183,8 +173,7 @@ static void input__is_the_parents_alone_after_a_fork(void **state)
     int status = 0;
     o.batch_rows = 100;
     ok(hr_range(rt, 50000, 50, &d, &err));
-    ok(hr_dataset_stream(d, &o, &s, &err));
-    ok(hr_feed_open(&s, NULL, &feed, &err));
+    feed = feed_of(d, &o);
     ok(hr_feed_next(feed, &batch, &err));
     ok(hr_dataset_export(d, &arrow, &err));
     fflush(stdout);
@@ -278,10 +267,9 @@ static void input__is_let_go_at_any_moment(void **state)
     make_folder(folder);
     write_rows(folder, 20000, 500, 100);
     for (int round = 0; round < 60; round++) {
-        hr_dataset *d = read_folder(rt, folder), *limit = NULL;
+        hr_dataset *d = files_of(rt, folder), *limit = NULL;
         hr_stream_options o = HR_STREAM_OPTIONS_INIT;
-        hr_stream *s = NULL;
-        hr_feed *feed = NULL;
+        hr_feed *feed;
         hr_batch *batch = NULL;
         hr_error err = HR_ERROR_INIT;
         o.batch_rows = 300;
@@ -290,8 +278,7 @@ static void input__is_let_go_at_any_moment(void **state)
         ok(hr_dataset_filter(d, "id % 2 == 0", &limit, &err));
         hr_dataset_unref(&d);
         ok(hr_dataset_limit(limit, 6000, &d, &err));
-        ok(hr_dataset_stream(round % 3 ? limit : d, &o, &s, &err));
-        ok(hr_feed_open(&s, NULL, &feed, &err));
+        feed = feed_of(round % 3 ? limit : d, &o);
         for (int i = 0; i < round / 4; i++) {
             ok(hr_feed_next(feed, &batch, &err));
             hr_batch_unref(&batch);

@@ -10,10 +10,7 @@ static int64_t decoded_bytes; // of all rows
 
 static hr_dataset *read_files(hr_runtime *rt)
 {
-    hr_dataset *d = NULL;
-    hr_error err = HR_ERROR_INIT;
-    ok(hr_read_parquet(rt, folder, NULL, &d, &err));
-    return d;
+    return files_of(rt, folder);
 }
 
 static int set_up(void **state)

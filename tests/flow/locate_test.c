@@ -20,8 +20,7 @@ static void numbers_name_their_rows(hr_runtime *rt, const char *folder, const ch
     hr_read_options read = HR_READ_OPTIONS_INIT;
     hr_stream_options order = HR_STREAM_OPTIONS_INIT;
     hr_dataset *all = NULL, *some = NULL;
-    hr_stream *stream = NULL;
-    hr_feed *feed = NULL;
+    hr_feed *feed;
     hr_batch *batch = NULL;
     hr_status status;
     int64_t rows = 0;
@@ -31,8 +30,7 @@ static void numbers_name_their_rows(hr_runtime *rt, const char *folder, const ch
     order.window_rows = 512;
     ok(hr_read_parquet(rt, folder, &read, &all, &err));
     ok(hr_dataset_filter(all, filter, &some, &err));
-    ok(hr_dataset_stream(some, &order, &stream, &err));
-    ok(hr_feed_open(&stream, NULL, &feed, &err));
+    feed = feed_of(some, &order);
     while ((status = hr_feed_next(feed, &batch, &err)) == HR_OK) {
         const int64_t *id, *number;
         ok(hr_batch_i64(batch, "id", &id, &err));

@@ -14,30 +14,6 @@ static hr_dataset *tensors(hr_runtime *rt, int64_t rows, int64_t blocks)
     return d;
 }
 
-static int64_t anonymous_bytes(void)
-{
-    FILE *f = fopen("/proc/self/status", "r");
-    char line[256];
-    int64_t kib = 0;
-    while (fgets(line, sizeof line, f))
-        if (strncmp(line, "RssAnon:", 8) == 0)
-            kib = strtoll(line + 8, NULL, 10);
-    fclose(f);
-    return kib * 1024;
-}
-
-static hr_feed *feed_of(const hr_dataset *d, const hr_stream_options *o)
-{
-    hr_stream *s = NULL;
-    hr_feed *feed = NULL;
-    hr_feed_options wait = HR_FEED_OPTIONS_INIT;
-    hr_error err = HR_ERROR_INIT;
-    wait.timeout_s = WAIT_S;
-    ok(hr_dataset_stream(d, o, &s, &err));
-    ok(hr_feed_open(&s, &wait, &feed, &err));
-    return feed;
-}
-
 static void memory__stays_in_its_budget_with_ten_times_the_data(void **state)
 {
     static const int64_t batch_rows[] = {0, 16, 100};

@@ -12,14 +12,6 @@ static hr_dataset *range_of(hr_runtime *rt, int64_t rows, int64_t blocks)
     return out;
 }
 
-static hr_dataset *filter_of(const hr_dataset *d, const char *predicate)
-{
-    hr_dataset *out = NULL;
-    hr_error err = HR_ERROR_INIT;
-    ok(hr_dataset_filter(d, predicate, &out, &err));
-    return out;
-}
-
 static void result__values_are_those_of_their_rows(void **state)
 {
     static const int64_t batch_rows[] = {0, 7, 1000};
@@ -38,15 +30,13 @@ static void result__values_are_those_of_their_rows(void **state)
     ok(hr_dataset_map(cut, "z = z + 1; w = z * x", &last, &err));
     for (size_t k = 0; k < COUNTOF(batch_rows); k++) {
         hr_stream_options o = HR_STREAM_OPTIONS_INIT;
-        hr_stream *s = NULL;
-        hr_feed *feed = NULL;
+        hr_feed *feed;
         hr_batch *batch = NULL;
         int64_t rows = 0;
         o.batch_rows = batch_rows[k];
         o.shuffle = HR_SHUFFLE_WINDOW;
         o.window_rows = 300;
-        ok(hr_dataset_stream(last, &o, &s, &err));
-        ok(hr_feed_open(&s, NULL, &feed, &err));
+        feed = feed_of(last, &o);
         while (hr_feed_next(feed, &batch, &err) == HR_OK) {
             const int64_t *id;
             const double *w;

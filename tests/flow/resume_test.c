@@ -28,10 +28,7 @@ typedef hr_dataset *(*plan)(hr_runtime *rt);
 
 static hr_dataset *exact(hr_runtime *rt)
 {
-    hr_dataset *d = NULL;
-    hr_error err = HR_ERROR_INIT;
-    ok(hr_read_parquet(rt, folder, NULL, &d, &err));
-    return d;
+    return files_of(rt, folder);
 }
 
 static hr_dataset *filtered(hr_runtime *rt)

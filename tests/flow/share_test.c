@@ -17,18 +17,6 @@
 static char zstd_folder[64], plain_folder[64];
 static uint64_t expected; // the checksum of all rows
 
-static int64_t anonymous_bytes(void)
-{
-    FILE *f = fopen("/proc/self/status", "r");
-    char line[256];
-    int64_t kib = 0;
-    while (fgets(line, sizeof line, f))
-        if (strncmp(line, "RssAnon:", 8) == 0)
-            kib = strtoll(line + 8, NULL, 10);
-    fclose(f);
-    return kib * 1024;
-}
-
 static void write_wide(const char *folder, const char *codec)
 {
     hr_runtime *rt = runtime_of(2, 512 * MIB);
@@ -65,18 +53,11 @@ typedef struct reader {
     hr_error err;
 } reader;
 
-static hr_feed *feed_of(const hr_dataset *d, int64_t batch_rows)
+static hr_feed *batches_of(const hr_dataset *d, int64_t batch_rows)
 {
     hr_stream_options o = HR_STREAM_OPTIONS_INIT;
-    hr_feed_options wait = HR_FEED_OPTIONS_INIT;
-    hr_stream *s = NULL;
-    hr_feed *feed = NULL;
-    hr_error err = HR_ERROR_INIT;
-    wait.timeout_s = WAIT_S;
     o.batch_rows = batch_rows;
-    ok(hr_dataset_stream(d, &o, &s, &err));
-    ok(hr_feed_open(&s, &wait, &feed, &err));
-    return feed;
+    return feed_of(d, &o);
 }
 
 static bool step(reader *r)
@@ -144,25 +125,17 @@ static void close_budget(budget *b)
     hr_runtime_close(&b->rt);
 }
 
-static hr_dataset *open_file(hr_runtime *rt, const char *folder)
-{
-    hr_dataset *d = NULL;
-    hr_error err = HR_ERROR_INIT;
-    ok(hr_read_parquet(rt, folder, NULL, &d, &err));
-    return d;
-}
-
 // Streams whose readers take turns in one thread (reader i takes i + 1 batches), or run in a thread each.
 static void check_side_by_side(const char *folder, int64_t threads, int64_t mib, int streams,
                                bool in_threads)
 {
     budget b = budget_of(threads, mib);
-    hr_dataset *d = open_file(b.rt, folder);
+    hr_dataset *d = files_of(b.rt, folder);
     reader r[STREAMS_MAX] = {0};
     pthread_t ids[STREAMS_MAX];
     bool any = true;
     for (int i = 0; i < streams; i++)
-        r[i].feed = feed_of(d, BATCH_ROWS);
+        r[i].feed = batches_of(d, BATCH_ROWS);
     for (int i = 0; i < streams && in_threads; i++)
         assert_int_equal(pthread_create(&ids[i], NULL, run, &r[i]), 0);
     while (!in_threads && any) {
@@ -206,12 +179,12 @@ static void share__four_streams_go_on(void **state)
 static void share__a_stream_that_sleeps_holds_nobody_up(void **state)
 {
     budget b = budget_of(8, 64);
-    hr_dataset *d = open_file(b.rt, zstd_folder);
+    hr_dataset *d = files_of(b.rt, zstd_folder);
     for (int abandoned = 0; abandoned < 2; abandoned++) {
-        reader sleeper = {.feed = feed_of(d, BATCH_ROWS)};
+        reader sleeper = {.feed = batches_of(d, BATCH_ROWS)};
         for (int i = 0; i < 60; i++)
             assert_true(step(&sleeper));
-        reader other = {.feed = feed_of(d, BATCH_ROWS)};
+        reader other = {.feed = batches_of(d, BATCH_ROWS)};
         run(&other);
         finish(&other, true);
         if (!abandoned)
@@ -225,8 +198,9 @@ static void share__a_stream_that_sleeps_holds_nobody_up(void **state)
 static void share__of_a_slow_reader_is_its_own(void **state)
 {
     budget b = budget_of(2, 64);
-    hr_dataset *d = open_file(b.rt, zstd_folder);
-    reader r[2] = {{.feed = feed_of(d, BATCH_ROWS), .sleep_ms = 10}, {.feed = feed_of(d, 777)}};
+    hr_dataset *d = files_of(b.rt, zstd_folder);
+    reader r[2] = {{.feed = batches_of(d, BATCH_ROWS), .sleep_ms = 10},
+                   {.feed = batches_of(d, 777)}};
     pthread_t slow;
     assert_int_equal(pthread_create(&slow, NULL, run, &r[0]), 0);
     run(&r[1]);
@@ -241,11 +215,11 @@ static void share__of_a_slow_reader_is_its_own(void **state)
 static void share__readers_may_keep_everything(void **state)
 {
     budget b = budget_of(8, 64);
-    hr_dataset *d = open_file(b.rt, zstd_folder);
+    hr_dataset *d = files_of(b.rt, zstd_folder);
     reader r[2] = {0};
     hr_feed_stats stats;
     for (int i = 0; i < 2; i++) {
-        r[i].feed = feed_of(d, BATCH_ROWS);
+        r[i].feed = batches_of(d, BATCH_ROWS);
         r[i].kept_max = ROWS / BATCH_ROWS;
         r[i].kept = calloc(r[i].kept_max, sizeof *r[i].kept);
     }
@@ -270,20 +244,20 @@ static void share__readers_may_keep_everything(void **state)
 static void share__a_materialisation_goes_on_beside_a_stream(void **state)
 {
     budget b = budget_of(8, 64);
-    hr_dataset *d = open_file(b.rt, zstd_folder), *kept = NULL, *some = NULL;
+    hr_dataset *d = files_of(b.rt, zstd_folder), *kept = NULL, *some = NULL;
     hr_error err = HR_ERROR_INIT;
-    reader sleeper = {.feed = feed_of(d, BATCH_ROWS)};
+    reader sleeper = {.feed = batches_of(d, BATCH_ROWS)};
     assert_true(step(&sleeper));
     ok(hr_dataset_materialize(d, &kept, &err));
-    reader other = {.feed = feed_of(kept, BATCH_ROWS)};
+    reader other = {.feed = batches_of(kept, BATCH_ROWS)};
     while (step(&sleeper) | step(&other)) {
     }
     finish(&sleeper, true);
     finish(&other, true);
     // And a filter, whose columns go through scratch, beside it.
     ok(hr_dataset_filter(d, "id % 2 == 0 and c1 >= 0", &some, &err));
-    reader filtered = {.feed = feed_of(some, BATCH_ROWS)};
-    other = (reader){.feed = feed_of(d, BATCH_ROWS)};
+    reader filtered = {.feed = batches_of(some, BATCH_ROWS)};
+    other = (reader){.feed = batches_of(d, BATCH_ROWS)};
     while (step(&filtered) | step(&other)) {
     }
     assert_int_equal(filtered.status, HR_END);
@@ -299,7 +273,7 @@ static void share__a_materialisation_goes_on_beside_a_stream(void **state)
 static void share__one_stream_too_many_is_a_limit_when_it_opens(void **state)
 {
     budget b = budget_of(2, 32);
-    hr_dataset *d = open_file(b.rt, zstd_folder);
+    hr_dataset *d = files_of(b.rt, zstd_folder);
     hr_stream_options o = HR_STREAM_OPTIONS_INIT;
     hr_stream *streams[32] = {0};
     hr_error err = HR_ERROR_INIT;
@@ -326,8 +300,8 @@ static int write_files(void **state)
     write_wide(zstd_folder, "zstd");
     write_wide(plain_folder, "none");
     budget b = budget_of(2, 1024);
-    hr_dataset *d = open_file(b.rt, zstd_folder);
-    reader r = {.feed = feed_of(d, BATCH_ROWS)};
+    hr_dataset *d = files_of(b.rt, zstd_folder);
+    reader r = {.feed = batches_of(d, BATCH_ROWS)};
     run(&r);
     expected = r.sum;
     finish(&r, true);
