@@ -10,6 +10,9 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "base/os.h"
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define assert_status(call, expected) assert_int_equal((call), (expected))
@@ -24,6 +27,24 @@
     do {                                                                                           \
         if (!strstr((err)->message, (text)))                                                       \
             fail_msg("no '%s' in '%s'", (text), (err)->message);                                   \
+    } while (0)
+
+// Longer than anything takes on a machine that has much else to do: a standstill becomes a failure.
+#define UNIT_WAIT_NS UINT64_C(120000000000)
+
+static inline void hr__unit_stand_still(const char *waits_for)
+{
+    fprintf(stderr, "not within %d s: %s\n", (int)(UNIT_WAIT_NS / 1000000000), waits_for);
+    abort(); // from any thread
+}
+
+// Waits for an event that another thread or process makes.
+#define wait_until(condition)                                                                      \
+    do {                                                                                           \
+        uint64_t unit_begin_ns = hr__now_ns();                                                     \
+        for (; !(condition); hr__sleep_ns(500000))                                                 \
+            if (hr__now_ns() - unit_begin_ns > UNIT_WAIT_NS)                                       \
+                hr__unit_stand_still(#condition);                                                  \
     } while (0)
 
 // Calls run(context, err) with its 1st, 2nd, 3rd... allocation failing until it succeeds. Each failure must be worded

@@ -7,8 +7,6 @@
 #include "base/unit.h"
 #include "plan/plan_internal.h"
 
-#define WAIT_NS 60000000000u // longer than anything here takes: a standstill becomes a failure
-
 static inline hr_runtime *sample_runtime(int threads)
 {
     hr_runtime_options o = HR_RUNTIME_OPTIONS_INIT;
@@ -42,7 +40,7 @@ static inline hr_status sample_pull(hr_port *port, int64_t most, int64_t rows_ma
 {
     for (int64_t n = 0; n < most && *rows < rows_max;) {
         hr_lease lease;
-        HR_TRY(hr__port_next(port, WAIT_NS, &lease, err));
+        HR_TRY(hr__port_next(port, UNIT_WAIT_NS, &lease, err));
         if (lease.descriptor.kind != HR_DESCRIPTOR_BATCH)
             continue;
         *rows += lease.descriptor.rows;

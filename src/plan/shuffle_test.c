@@ -224,13 +224,8 @@ static void shuffle__leaves_nothing_when_abandoned(void **state)
     for (int64_t most = 0; most < 1000000; most = most * 4 + 1) {
         int64_t rows = 0;
         assert_ok(read_some(wide, most, &rows, &err), &err);
-        for (int i = 0; i < 10000; i++) { // what is being written goes when it is
-            hr_runtime_memory(rt, &after);
-            if (after.object_count == before.object_count)
-                break;
-            hr__sleep_ns(1000000);
-        }
-        assert_int_equal(after.object_count, before.object_count);
+        // What is being written goes when it is.
+        wait_until((hr_runtime_memory(rt, &after), after.object_count == before.object_count));
     }
     hr_dataset_unref(&wide);
     hr_dataset_unref(&d);

@@ -38,16 +38,10 @@ static const uint8_t *pin_waiting(hr_store *store, hr_object_id id, size_t *byte
 {
     hr_error err = HR_ERROR_INIT;
     const uint8_t *memory = NULL;
-    for (int i = 0; i < 20000; i++) {
-        hr_status status = hr__store_pin(store, id, &memory, bytes, &err);
-        if (status == HR_OK)
-            return memory;
-        if (status != HR_AGAIN)
-            fail_msg("%s", err.message);
-        hr__sleep_ns(500000);
-    }
-    fail_msg("not restored within 10 s");
-    return NULL;
+    hr_status status;
+    wait_until((status = hr__store_pin(store, id, &memory, bytes, &err)) != HR_AGAIN);
+    assert_ok(status, &err);
+    return memory;
 }
 
 static void read_series(hr_store *store, hr_series *series, hr_series_cursor *cursor)
@@ -86,10 +80,8 @@ static void keeps_four_times_the_arena(size_t bytes, size_t count, uint64_t aren
     assert_true(stats.disk_bytes >= stats.spilled_bytes);
     hr__series_cursor_close(&cursor);
     hr__series_close(&series);
-    do { // what was being read ahead goes when it has come
-        hr__sleep_ns(1000000);
-        hr__store_stats(t.store, &stats);
-    } while (stats.object_count);
+    // What was being read ahead goes when it has come.
+    wait_until((hr__store_stats(t.store, &stats), stats.object_count == 0));
     assert_int_equal(stats.disk_bytes, 0);
     test_store_close(&t);
 }
@@ -201,9 +193,7 @@ static void restore__an_io_error_reaches_who_pins(void **unused)
     test_store_open(&t, 8 * MIB, 32 * MIB, folder);
     hr_series *series = make_series(t.store, 20, MIB);
     hr_store_stats stats;
-    do
-        hr__store_stats(t.store, &stats);
-    while (stats.spilled_objects < 13);
+    wait_until((hr__store_stats(t.store, &stats), stats.spilled_objects >= 13));
     hr_object_id last = hr__series_at(series, 12);
     for (int i = 0; i < 5000 && status == HR_AGAIN; i++) {
         hr__disk_fail_after(1,

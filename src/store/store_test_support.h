@@ -87,14 +87,9 @@ static inline hr_object_id try_object(hr_store *store, size_t bytes, uint64_t ke
 
 static inline hr_object_id make_object(hr_store *store, size_t bytes, uint64_t key)
 {
-    for (int i = 0; i < 10000; i++) {
-        hr_object_id id = try_object(store, bytes, key);
-        if (id)
-            return id;
-        hr__sleep_ns(1000000);
-    }
-    fail_msg("no room for %zu bytes within 10 s", bytes);
-    return 0;
+    hr_object_id id;
+    wait_until((id = try_object(store, bytes, key)) != 0);
+    return id;
 }
 
 #endif

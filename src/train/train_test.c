@@ -218,15 +218,21 @@ static void trainer__tells_what_was_not_delivered_to_the_dead(void **unused)
     hr_trainer_result_free(&result);
 }
 
+// On a machine that has much else to do the worker at work may seem idle too: it is given more time then.
 static void trainer__ends_who_is_idle(void **unused)
 {
-    heard h = {0};
-    hr_error err = HR_ERROR_INIT;
-    hr_trainer_result *result = NULL;
-    assert_ok(run("sleep", 2, 0.5, &h, &result, &err), &err);
-    assert_int_equal(result->workers[0].end, HR_WORKER_IDLE);
-    assert_int_equal(result->workers[1].end, HR_WORKER_DONE);
-    hr_trainer_result_free(&result);
+    hr_worker_end other = HR_WORKER_IDLE;
+    for (double idle_s = 0.25; other == HR_WORKER_IDLE; idle_s *= 2) {
+        heard h = {0};
+        hr_error err = HR_ERROR_INIT;
+        hr_trainer_result *result = NULL;
+        assert_true(idle_s < 100);
+        assert_ok(run("sleep", 2, idle_s, &h, &result, &err), &err);
+        assert_int_equal(result->workers[0].end, HR_WORKER_IDLE);
+        other = result->workers[1].end;
+        hr_trainer_result_free(&result);
+    }
+    assert_int_equal(other, HR_WORKER_DONE);
 }
 
 static void trainer__returns_a_loops_failure_as_it_was(void **unused)

@@ -20,7 +20,7 @@
 
 #define MIB          ((int64_t)1 << 20)
 #define COUNTOF(a)   (sizeof(a) / sizeof *(a))
-#define WAIT_S       60.0 // longer than anything here takes: a standstill becomes a failure
+#define WAIT_S       120.0 // longer than anything here takes: a standstill becomes a failure
 #define EPOCHS_NOTED 8
 
 #define ok(call)                                                                                   \
@@ -60,6 +60,20 @@ static inline void sleep_ms(int ms)
     struct timespec t = {ms / 1000, (long)(ms % 1000) * 1000000};
     nanosleep(&t, NULL);
 }
+
+static inline void stand_still(const char *waits_for)
+{
+    fprintf(stderr, "not within %.0f s: %s\n", WAIT_S, waits_for);
+    abort(); // from any thread
+}
+
+// Waits for an event that another thread or process makes.
+#define wait_until(condition)                                                                      \
+    do {                                                                                           \
+        for (double until_s = seconds_now() + WAIT_S; !(condition); sleep_ms(1))                   \
+            if (seconds_now() > until_s)                                                           \
+                stand_still(#condition);                                                           \
+    } while (0)
 
 // Memory of this process that no file backs: the heap, not the arena.
 static inline int64_t anonymous_bytes(void)

@@ -383,10 +383,10 @@ static pid_t start_driver(bench *b)
     return pid;
 }
 
-// Its workers are ours once it is dead (we are their reaper): all are gone within seconds.
+// Its workers are ours once it is dead (we are their reaper): all end by themselves.
 static void await_orphans(void)
 {
-    for (double until = seconds_now() + 10;;) {
+    for (double until = seconds_now() + WAIT_S;;) {
         pid_t got = waitpid(-1, NULL, WNOHANG);
         if (got < 0 && errno == ECHILD)
             return;

@@ -27,13 +27,8 @@ static void rest(reader *r)
 {
     if (r->sleep_ms)
         sleep_ms(r->sleep_ms);
-    for (double until = seconds_now() + WAIT_S; r->wake && !atomic_load(r->wake);) {
-        sleep_ms(5);
-        if (seconds_now() > until) {
-            fprintf(stderr, "rank %d was never woken: the others stand still\n", (int)r->rank);
-            abort();
-        }
-    }
+    if (r->wake)
+        wait_until(atomic_load(r->wake)); // else the others stand still
 }
 
 static hr_status open_end(reader *r)
