@@ -63,6 +63,8 @@ typedef struct hr_slots_stats {
     double cpus, gpus;           /**< there are */
     double cpus_used, gpus_used; /**< taken now */
     int64_t holders;             /**< trainers that hold some */
+    int64_t ingest_threads,
+        ingest_threads_reserved; /**< that decode and transform; of them, reserved */
 } hr_slots_stats;
 HR_API void hr_runtime_slots(hr_runtime *runtime, hr_slots_stats *out);
 /** How many threads decode and transform. */

@@ -101,11 +101,17 @@ typedef struct hr_trainer_options {
     void (*on_checkpoint)(void *context, int64_t rank, const char *json, const char *folder);
     /** Workers are started again for the n-th time; `reason` says which one failed, and of what. */
     void (*on_restart)(void *context, int64_t number, const char *reason);
+    /** Threads of the runtime (hr_runtime_options.threads) that are reserved while the trainer runs: whenever its
+     *  passes have work, so many work for them before any works for others, so that another trainer's
+     *  heavy functions cannot starve it. What it leaves idle others use. All trainers together reserve
+     *  at most what there are: one that finds too few free is AGAIN, one that asks for more than there
+     *  are LIMIT, as with slots. Default none: served in turn with all others. */
+    int64_t ingest_threads;
 } hr_trainer_options;
 #define HR_TRAINER_OPTIONS_INIT                                                                    \
     {                                                                                              \
         sizeof(hr_trainer_options), 0, NULL, NULL, 0, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL, 0, \
-            0, 0, 0, 0, NULL, NULL, 0, NULL, false, NULL, 0, 0, false, 0, NULL, NULL               \
+            0, 0, 0, 0, NULL, NULL, 0, NULL, false, NULL, 0, 0, false, 0, NULL, NULL, 0            \
     }
 
 /** One start of all workers, up to its end. */

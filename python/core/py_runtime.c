@@ -81,8 +81,10 @@ static PyObject *runtime_slots(py_runtime *self, PyObject *unused)
     if (check_open(self))
         return NULL;
     hr_runtime_slots(self->handle, &s);
-    return Py_BuildValue("{s:d,s:d,s:d,s:d,s:L}", "cpus", s.cpus, "gpus", s.gpus, "cpus_used",
-                         s.cpus_used, "gpus_used", s.gpus_used, "holders", (long long)s.holders);
+    return Py_BuildValue("{s:d,s:d,s:d,s:d,s:L,s:L,s:L}", "cpus", s.cpus, "gpus", s.gpus,
+                         "cpus_used", s.cpus_used, "gpus_used", s.gpus_used, "holders",
+                         (long long)s.holders, "ingest_threads", (long long)s.ingest_threads,
+                         "ingest_threads_reserved", (long long)s.ingest_threads_reserved);
 }
 
 static PyObject *runtime_repr(py_runtime *self)

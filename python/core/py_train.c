@@ -236,23 +236,25 @@ static int args_read(start_args *a, py_state *state, PyObject *args, PyObject *k
                            "fail_fast",
                            "max_failures",
                            "ingest_bytes",
+                           "ingest_threads",
                            "stall_warning_s",
                            NULL};
     PyObject *sequence, *list;
     const char *payload, *preprocessor = NULL;
     Py_ssize_t payload_bytes, preprocessor_bytes = 0;
     long long workers = 1, keep = 0, max_failures = 0, ingest_bytes = 0;
+    long long ingest_threads = 0;
     int keep_smallest = 0, fail_fast = 0;
     hr_trainer_options *o = &a->o;
     *a = (start_args){.o = HR_TRAINER_OPTIONS_INIT};
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "O!Oy#O!|LdOOOOzddddzzLzz#ppLLd", keys, state->runtime_type, &a->runtime,
+            args, kwargs, "O!Oy#O!|LdOOOOzddddzzLzz#ppLLLd", keys, state->runtime_type, &a->runtime,
             &sequence, &payload, &payload_bytes, &PyList_Type, &list, &workers, &o->worker_idle_s,
             &a->callbacks[ON_REPORT], &a->callbacks[ON_LINE], &a->callbacks[ON_CHECKPOINT],
             &a->callbacks[ON_RESTART], &o->name, &o->cpus, &o->gpus, &o->worker_cpus,
             &o->worker_gpus, &o->run_folder, &o->resume_from, &keep, &o->keep_metric, &preprocessor,
             &preprocessor_bytes, &keep_smallest, &fail_fast, &max_failures, &ingest_bytes,
-            &o->stall_warning_s) ||
+            &ingest_threads, &o->stall_warning_s) ||
         read_datasets(state, list, &a->datasets, &o->dataset_count) ||
         py_names(sequence, &a->argv, &a->holder)) {
         args_finish(a);
@@ -270,6 +272,7 @@ static int args_read(start_args *a, py_state *state, PyObject *args, PyObject *k
     o->fail_fast = fail_fast;
     o->max_failures = max_failures;
     o->ingest_bytes = ingest_bytes;
+    o->ingest_threads = ingest_threads;
     o->on_report = report_back;
     o->on_line = line_back;
     o->on_checkpoint = checkpoint_back;

@@ -62,7 +62,7 @@ def test_a_dataset_of_the_space_is_shared_and_a_function_is_called_in_each(kept,
         with open(calls, 'a') as f:
             f.write('.')
         return hr.range(300).map('x = id')
-    grid = tune.Tuner(DataParallelTrainer(summing, scaling_config=ScalingConfig(ingest_bytes=1 << 20)), param_space={'datasets': {'train': tune.grid_search([shared, own])}},
+    grid = tune.Tuner(DataParallelTrainer(summing, scaling_config=ScalingConfig(ingest_bytes=1 << 20, ingest_threads=1)), param_space={'datasets': {'train': tune.grid_search([shared, own])}},
                       tune_config=tune.TuneConfig(num_samples=2), run_config=kept(verbose=0)).fit()
     assert [r.metrics['total'] for r in grid] == [79800, 44850, 79800, 44850]
     of_space, of_function = grid.source_reads['param_space/0'], grid.source_reads['train: own']
@@ -196,6 +196,20 @@ def test_datasets_of_a_function_are_shards_in_it(kept):
 
 
 # --- slots ---
+
+def test_threads_are_reserved_as_slots_are_taken(kept, capfd):
+    def told(config):
+        report(total=1)
+    scaling = ScalingConfig(ingest_threads=2)  # all there are: one trial after the other
+    grid = tune.Tuner(DataParallelTrainer(told, scaling_config=scaling), param_space={'train_loop_config': {'n': tune.grid_search([1, 2])}},
+                      run_config=kept()).fit()
+    assert [r.metrics['total'] for r in grid] == [1, 1]
+    assert 'waits for 2 ingest threads: trials hold 2 of 2' in capfd.readouterr().out
+    with pytest.raises(hr.LimitError, match='asks for 3 ingest threads'):
+        DataParallelTrainer(told, scaling_config=ScalingConfig(ingest_threads=3), run_config=kept(name='too-many')).fit()
+    with pytest.raises(ValueError, match='ingest_threads -1'):
+        ScalingConfig(ingest_threads=-1)
+
 
 def test_what_can_never_fit_is_an_error_at_once(kept):
     trainer = DataParallelTrainer(summing, scaling_config=ScalingConfig(num_workers=1, resources_per_worker={'CPU': 512}),

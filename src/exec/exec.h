@@ -46,7 +46,7 @@ void hr__sampler_close(hr_memory_sampler **sampler, uint64_t *peak_out,
                        uint64_t *peak_anonymous_out);
 
 // --- slots of trainers, and the bell (slots.c) ---
-enum { HR_SLOT_CPU, HR_SLOT_GPU, HR_SLOT_KINDS };
+enum { HR_SLOT_CPU, HR_SLOT_GPU, HR_SLOT_INGEST, HR_SLOT_KINDS }; // ingest: threads of the pool
 typedef struct hr_slots_wish {
     const char *name, *detail; // who asks, and how its numbers came about: for messages
     double slots[HR_SLOT_KINDS];
@@ -63,6 +63,14 @@ void hr__slots_print(hr_runtime *runtime, hr_text *out); // a line for `headrace
 uint32_t hr__runtime_bell(const hr_runtime *runtime);
 void hr__runtime_ring(hr_runtime *runtime); // any thread, and signal handlers
 void hr__runtime_await_bell(hr_runtime *runtime, uint32_t seen, uint64_t timeout_ns);
+
+// --- crews: flows that share a reservation of the pool's threads (crew.c) ---
+// While its flows have something to do, so many threads work for them before any works for others. The sum of all
+// reservations is the caller's to bound (slots of HR_SLOT_INGEST). Closing gives the reservation back; flows may go on.
+typedef struct hr_crew hr_crew;
+HR_USE_RESULT hr_status hr__crew_open(hr_runtime *runtime, uint32_t threads, hr_crew **out,
+                                      hr_error *err);
+void hr__crew_close(hr_crew **crew);
 
 // --- flows ---
 typedef struct hr_flow hr_flow;
@@ -88,6 +96,7 @@ typedef struct hr_flow_config {
     uint32_t window_slots;  // items taken and not given on, at most
     uint64_t window_bytes;  // the sum of their weights, at most; one item is always let in
     hr_busy *busy;          // accounts the threads' time; may be NULL
+    hr_crew *crew;          // NULL: of the flow whose callback opens it, or of none
     hr_cause blocked_cause; // what a head that waits (HR_AGAIN from work) waits for; 0: MEMORY
 } hr_flow_config;
 HR_USE_RESULT hr_status hr__flow_open(hr_runtime *runtime, const hr_flow_ops *ops, void *self,

@@ -19,6 +19,9 @@ typedef struct hr_pool {
     uint64_t retry_at_ns; // guards: mutex
     uint64_t tickets;     // guards: mutex. Of heads that want to work alone, so far
     uint32_t working;     // guards: mutex. Items worked on, of all flows
+    uint32_t reserved;    // guards: mutex. Threads that crews reserved together
+    uint32_t guests;      // guards: mutex. Threads in callbacks of flows without a reservation
+    uint64_t guest_at_ns; // guards: mutex. When the next of those has its turn
     bool stopping;        // guards: mutex
     int thread_count;
     hr_thread threads[HR_THREADS_MAX];
@@ -48,6 +51,17 @@ struct hr_runtime {
     char *spill_dir; // NULL: nowhere
     char describe[256];
 };
+
+// crew.c, under the pool's mutex. A turn says which flows are looked at.
+typedef enum hr_turn { HR_TURN_GUESTS, HR_TURN_OWED, HR_TURN_ANYBODY } hr_turn;
+bool hr__crew_may(const hr_crew *crew, hr_turn turn);
+bool hr__crew_guest_turn(const hr_pool *pool);
+// NULL: the crew of the flow whose callback this thread runs, if any.
+hr_crew *hr__crew_ref_locked(hr_crew *crew);
+void hr__crew_unref_locked(hr_crew *crew);
+// Around a callback of a flow of this crew (NULL: none); leaving wants what entering returned.
+uint64_t hr__crew_enter(hr_pool *pool, hr_crew *crew);
+void hr__crew_leave(hr_pool *pool, hr_crew *crew, uint64_t entered_ns);
 
 HR_USE_RESULT hr_status hr__pool_start(hr_runtime *runtime, int threads, hr_error *err);
 void hr__pool_stop(hr_runtime *runtime);     // joins its threads; kicks are still taken

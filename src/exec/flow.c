@@ -46,6 +46,7 @@ struct hr_flow {
     hr_flow_ops ops;
     void *self;
     hr_flow_config config;
+    hr_crew *crew; // a reference; NULL: none
     uint32_t ring_slots;
     item *items;   // guards: pool mutex; the error of a RUNNING item is its thread's
     uint8_t *data; // ring_slots x item_bytes; a RUNNING item's is its thread's
@@ -130,13 +131,15 @@ static const hr_flow *next_alone(const hr_pool *pool)
 
 // The lowest level first, so that what is begun is finished; of one level who waited longest. A consumer that is never
 // satisfied must not starve the flows of others, so now and then the level does not count.
-static hr_flow *pick(hr_pool *pool, action *action_out, uint64_t *index_out)
+static hr_flow *pick_at(hr_pool *pool, hr_turn turn, action *action_out, uint64_t *index_out)
 {
     hr_flow *found = NULL;
-    bool fair = ++pool->turns % FAIR_TURNS == 0;
+    bool fair = pool->turns % FAIR_TURNS == 0;
     const hr_flow *alone = next_alone(pool);
     for (hr_flow *f = pool->flows; f; f = f->next) {
         uint64_t index = 0;
+        if (!hr__crew_may(f->crew, turn))
+            continue;
         if (found && (f->config.level > found->config.level && !fair))
             break;
         if (found && f->served >= found->served)
@@ -151,6 +154,20 @@ static hr_flow *pick(hr_pool *pool, action *action_out, uint64_t *index_out)
     if (found)
         found->served = pool->turns;
     return found;
+}
+
+// Whom threads are reserved for comes first.
+static hr_flow *pick(hr_pool *pool, action *action_out, uint64_t *index_out)
+{
+    hr_flow *found = NULL;
+    pool->turns++;
+    if (pool->reserved > 0) {
+        if (hr__crew_guest_turn(pool))
+            found = pick_at(pool, HR_TURN_GUESTS, action_out, index_out);
+        if (!found)
+            found = pick_at(pool, HR_TURN_OWED, action_out, index_out);
+    }
+    return found ? found : pick_at(pool, HR_TURN_ANYBODY, action_out, index_out);
 }
 
 static void wake_one(hr_pool *pool)
@@ -410,6 +427,8 @@ static void pool_run(void *arg)
             pool->idle--;
             continue;
         }
+        hr_crew *crew = f->crew;
+        uint64_t entered = hr__crew_enter(pool, crew);
         switch (act) {
         case ACT_TAKE:
             do_take(pool, f, index);
@@ -426,6 +445,7 @@ static void pool_run(void *arg)
         case ACT_NONE:
             break;
         }
+        hr__crew_leave(pool, crew, entered);
         hr__cond_broadcast(&pool->quiet);
     }
     hr__mutex_unlock(&pool->mutex);
@@ -504,6 +524,7 @@ hr_status hr__flow_open(hr_runtime *runtime, const hr_flow_ops *ops, void *self,
     *out = f; // before it runs: callbacks may want to know it
     hr_pool *pool = &runtime->pool;
     hr__mutex_lock(&pool->mutex);
+    f->crew = hr__crew_ref_locked(config->crew);
     hr_flow **at = &pool->flows;
     while (*at && (*at)->config.level <= config->level)
         at = &(*at)->next;
@@ -596,6 +617,7 @@ void hr__flow_close(hr_flow **flow)
     while (*at != f)
         at = &(*at)->next;
     *at = f->next;
+    hr__crew_unref_locked(f->crew);
     hr__mutex_unlock(&pool->mutex);
     hr__free(f->items);
     hr__free(f->data);

@@ -174,6 +174,7 @@ hr_status hr_runtime_open(const hr_runtime_options *options, hr_runtime **out, h
     rt->arena_bytes = (uint64_t)o.memory_bytes / 4 * 3;
     rt->slots[HR_SLOT_CPU] = o.cpus > 0 ? o.cpus : hr__cpu_count();
     rt->slots[HR_SLOT_GPU] = o.gpus;
+    rt->slots[HR_SLOT_INGEST] = o.threads;
     if (spill)
         HR_GO(hr__strdup(spill, &rt->spill_dir, err));
     (void)snprintf(rt->describe, sizeof rt->describe,

@@ -28,7 +28,8 @@ struct hr_slots_claim {
     const void *thread;
 };
 
-static const char *const kind_names[HR_SLOT_KINDS] = {"CPU", "GPU"};
+static const char *const kind_names[HR_SLOT_KINDS] = {"CPU", "GPU", "ingest thread"};
+static const char *const option_names[HR_SLOT_KINDS] = {"cpus", "gpus", "threads"};
 static _Thread_local char here; // its address stands for the thread
 
 static int64_t total_parts(const hr_runtime *rt, int kind)
@@ -42,6 +43,14 @@ static int64_t used_parts(const hr_runtime *rt, int kind)
     for (const hr_slots_claim *c = rt->claims; c; c = c->next)
         used += c->parts[kind];
     return used;
+}
+
+static bool holds_some(const hr_slots_claim *c)
+{
+    for (int kind = 0; kind < HR_SLOT_KINDS; kind++)
+        if (c->parts[kind] > 0)
+            return true;
+    return false;
 }
 
 static double slots_of(int64_t parts)
@@ -58,7 +67,7 @@ static hr_status fail_never(const hr_runtime *rt, int kind, const hr_slots_wish 
                    "%s asks for %g %ss (%s) and there %s %lld: it can never start; ask for fewer, "
                    "or open the runtime with more (%s, now %lld)",
                    wish->name, wish->slots[kind], unit, wish->detail ? wish->detail : "in all",
-                   there == 1 ? "is" : "are", there, kind == HR_SLOT_CPU ? "cpus" : "gpus", there);
+                   there == 1 ? "is" : "are", there, option_names[kind], there);
 }
 
 // slots_mutex held.
@@ -152,12 +161,14 @@ bool hr__slots_all_of_this_thread(hr_runtime *rt)
 void hr_runtime_slots(hr_runtime *rt, hr_slots_stats *out)
 {
     *out = (hr_slots_stats){.cpus = (double)rt->slots[HR_SLOT_CPU],
-                            .gpus = (double)rt->slots[HR_SLOT_GPU]};
+                            .gpus = (double)rt->slots[HR_SLOT_GPU],
+                            .ingest_threads = rt->slots[HR_SLOT_INGEST]};
     hr__mutex_lock(&rt->slots_mutex);
     out->cpus_used = slots_of(used_parts(rt, HR_SLOT_CPU));
     out->gpus_used = slots_of(used_parts(rt, HR_SLOT_GPU));
+    out->ingest_threads_reserved = used_parts(rt, HR_SLOT_INGEST) / PARTS;
     for (const hr_slots_claim *c = rt->claims; c; c = c->next)
-        out->holders += c->parts[HR_SLOT_CPU] > 0 || c->parts[HR_SLOT_GPU] > 0;
+        out->holders += holds_some(c);
     hr__mutex_unlock(&rt->slots_mutex);
 }
 
@@ -168,14 +179,19 @@ void hr__slots_print(hr_runtime *rt, hr_text *out)
     hr__text_add(out, "Slots of trainers: %g of %g CPUs", s.cpus_used, s.cpus);
     if (s.gpus > 0)
         hr__text_add(out, ", %g of %g GPUs", s.gpus_used, s.gpus);
+    if (s.ingest_threads_reserved > 0)
+        hr__text_add(out, ", %lld of %lld ingest threads", (long long)s.ingest_threads_reserved,
+                     (long long)s.ingest_threads);
     hr__mutex_lock(&rt->slots_mutex);
     const char *before = " (";
     for (const hr_slots_claim *c = rt->claims; c; c = c->next) {
-        if (c->parts[HR_SLOT_CPU] == 0 && c->parts[HR_SLOT_GPU] == 0)
+        if (!holds_some(c))
             continue;
         hr__text_add(out, "%s%s: %g", before, c->name, slots_of(c->parts[HR_SLOT_CPU]));
         if (c->parts[HR_SLOT_GPU] > 0)
             hr__text_add(out, " and %g GPUs", slots_of(c->parts[HR_SLOT_GPU]));
+        if (c->parts[HR_SLOT_INGEST] > 0)
+            hr__text_add(out, " and %g ingest threads", slots_of(c->parts[HR_SLOT_INGEST]));
         before = ", ";
     }
     hr__mutex_unlock(&rt->slots_mutex);

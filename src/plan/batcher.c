@@ -312,7 +312,8 @@ hr_status hr__batcher_open(const hr_read_config *read, const hr_batch_config *co
                            .level = config->level,
                            .window_slots = config->window_slots,
                            .window_bytes = config->window_bytes,
-                           .busy = config->busy};
+                           .busy = config->busy,
+                           .crew = config->crew};
     hr_piece_sink reads = {.put = put, .ended = read_ended, .hungry = hungry, .self = b};
     *out = b; // the sink may be called before this returns
     HR_GO(hr__flow_open(config->runtime, &ops, b, &flow, &b->flow, err));

@@ -26,6 +26,10 @@ HR_USE_RESULT hr_status hr__dataset_reduce(const hr_dataset *dataset, const char
                                            const hr_reduce *reduce, void *context, void *total,
                                            hr_error *err);
 
+// As hr_dataset_stream; the threads of `crew` (borrowed while it is open; NULL: none) work for it.
+HR_USE_RESULT hr_status hr__dataset_stream(const hr_dataset *dataset,
+                                           const hr_stream_options *options, hr_crew *crew,
+                                           hr_stream **out, hr_error *err);
 // A rank's channel of a running stream (borrowed until the stream is closed).
 hr_channel *hr__stream_channel(hr_stream *stream, int64_t rank);
 hr_runtime *hr__stream_runtime(const hr_stream *stream);

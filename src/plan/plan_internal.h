@@ -433,6 +433,7 @@ typedef struct hr_read_config {
     uint64_t window_bytes;
     int level;
     hr_busy *busy;
+    hr_crew *crew;         // may be NULL
     hr_stage_stats *stats; // may be NULL
 } hr_read_config;
 
@@ -484,6 +485,7 @@ typedef struct hr_batch_config {
     uint32_t window_slots;
     uint64_t window_bytes;
     hr_busy *busy;
+    hr_crew *crew;           // may be NULL
     _Atomic int64_t *blocks; // counts pieces that were read; may be NULL
 } hr_batch_config;
 typedef struct hr_out {  // one batch

@@ -437,6 +437,7 @@ hr_status hr__read_open(const hr_read_config *config, const hr_piece_sink *sink,
         .window_slots = config->window_slots,
         .window_bytes = config->window_bytes,
         .busy = config->busy,
+        .crew = config->crew,
         .blocked_cause = reads_kept(config->pipe) ? HR_CAUSE_SPILL : HR_CAUSE_MEMORY,
     };
     hr__stage_stats_start(config->stats, -1);

@@ -308,6 +308,7 @@ hr_status hr__leg_open(hr_stream *s, int64_t only_rank, const hr_leg_start *star
     *l = (hr_leg){.stream = s, .only_rank = only_rank};
     hr_read_config read = read_config(s, start, only_rank);
     read.busy = &s->busy;
+    read.crew = s->crew;
     hr_batch_config config = {
         .runtime = s->runtime,
         .share = s->share,
@@ -322,6 +323,7 @@ hr_status hr__leg_open(hr_stream *s, int64_t only_rank, const hr_leg_start *star
         .window_slots = 4 * (uint32_t)hr_runtime_threads(s->runtime),
         .window_bytes = (uint64_t)HR_MAX(HR_TASK_BYTES, s->share_bytes / 2),
         .busy = &s->busy,
+        .crew = s->crew,
         .blocks = &s->blocks,
     };
     hr_out_sink sink = {.put = put, .wanted = wanted, .ended = ended, .self = l};

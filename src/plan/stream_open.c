@@ -251,8 +251,8 @@ static hr_status open_channels(hr_stream *s, hr_error *err)
     return HR_OK;
 }
 
-hr_status hr_dataset_stream(const hr_dataset *dataset, const hr_stream_options *options,
-                            hr_stream **out, hr_error *err)
+hr_status hr__dataset_stream(const hr_dataset *dataset, const hr_stream_options *options,
+                             hr_crew *crew, hr_stream **out, hr_error *err)
 {
     hr_stream *s = NULL;
     hr_status status;
@@ -260,6 +260,7 @@ hr_status hr_dataset_stream(const hr_dataset *dataset, const hr_stream_options *
     HR_TRY(hr__alloc_zero(1, sizeof *s, &s, err));
     s->runtime = hr__runtime_ref(dataset->runtime);
     s->dataset = hr_dataset_ref(dataset);
+    s->crew = crew;
     hr__mutex_init(&s->mutex);
     HR_GO(resolve_options(s, options, err));
     HR_GO(lower(s, dataset, err));
@@ -283,6 +284,12 @@ hr_status hr_dataset_stream(const hr_dataset *dataset, const hr_stream_options *
 out:
     hr_stream_close(&s);
     return status;
+}
+
+hr_status hr_dataset_stream(const hr_dataset *dataset, const hr_stream_options *options,
+                            hr_stream **out, hr_error *err)
+{
+    return hr__dataset_stream(dataset, options, NULL, out, err);
 }
 
 void hr_stream_close(hr_stream **stream)

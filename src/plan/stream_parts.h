@@ -47,6 +47,7 @@ struct hr_stream {
     hr_position start; // of its first batch
     hr_cut cut;        // its steps; no rows: whole blocks
     hr_busy busy;
+    hr_crew *crew; // whose threads work for it; borrowed; NULL: nobody's in particular
     hr_mutex mutex;
     hr_leg *shared;
     hr_rank_end *ranks;

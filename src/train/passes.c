@@ -113,7 +113,7 @@ static hr_status start_stream(hr_trainer *trainer, hr_shared_pass *pass, hr_erro
         pass->first_epoch = pass->begins->epoch;
     }
     options.first_epoch = pass->first_epoch;
-    return hr_dataset_stream(key->dataset->dataset, &options, &pass->stream, err);
+    return hr__dataset_stream(key->dataset->dataset, &options, trainer->crew, &pass->stream, err);
 }
 
 static void pass_free(hr_shared_pass *pass)

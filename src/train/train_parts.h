@@ -88,6 +88,7 @@ struct hr_trainer {
     hr_service *service;
     hr_trainer_options options; // copies of its own (trainer_options.c)
     hr_slots_claim *slots;
+    hr_crew *crew; // the ingest threads that it reserved; NULL: none
     hr_worker *workers;
     int64_t worker_count;
     int payload_fd;

@@ -46,6 +46,7 @@ static void trainer_let_go(hr_trainer *trainer)
     trainer->checkpoint = NULL;
     hr__sampler_close(&trainer->sampler, NULL, NULL);
     hr__close_fd(&trainer->payload_fd);
+    hr__crew_close(&trainer->crew);
     if (trainer->slots)
         hr__slots_give(trainer->runtime, &trainer->slots);
 }

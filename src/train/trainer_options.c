@@ -20,6 +20,8 @@ static const hr_option_row trainer_rows[] = {
         "never"),
     ROW(ingest_bytes, HR_OPTION_BYTES, 0, 0, 1e18,
         "bytes that each pass over a dataset reads ahead at most; 0: as the stream finds"),
+    ROW(ingest_threads, HR_OPTION_INT, 0, 0, 256,
+        "threads of the runtime that work for this trainer first while it has work for them"),
     ROW(keep, HR_OPTION_INT, 0, 0, 1e9, "checkpoints that stay; 0: all"),
     ROW(max_failures, HR_OPTION_INT, 0, HR_FAILURES_ENDLESS, 1e9,
         "how often failed workers are started again, from the last checkpoint; -1: always"),
@@ -168,12 +170,17 @@ hr_status hr__trainer_slots(hr_trainer *trainer, hr_error *err)
             return HR_FAIL(err, HR_INVALID, "%s: %g slots: at least 0 are to be asked for", o->name,
                            each[i]);
     snprintf(detail, sizeof detail,
-             "for itself: %g CPUs, %g GPUs; for each of %lld workers: %g, %g", o->cpus, o->gpus,
-             (long long)o->workers, o->worker_cpus, o->worker_gpus);
+             "for itself: %g CPUs, %g GPUs; for each of %lld workers: %g, %g; ingest_threads %lld",
+             o->cpus, o->gpus, (long long)o->workers, o->worker_cpus, o->worker_gpus,
+             (long long)o->ingest_threads);
     const hr_slots_wish wish = {
         .name = o->name,
         .detail = detail,
         .slots = {[HR_SLOT_CPU] = o->cpus + (double)o->workers * o->worker_cpus,
-                  [HR_SLOT_GPU] = o->gpus + (double)o->workers * o->worker_gpus}};
-    return hr__slots_take(trainer->runtime, &wish, &trainer->slots, err);
+                  [HR_SLOT_GPU] = o->gpus + (double)o->workers * o->worker_gpus,
+                  [HR_SLOT_INGEST] = (double)o->ingest_threads}};
+    HR_TRY(hr__slots_take(trainer->runtime, &wish, &trainer->slots, err));
+    if (o->ingest_threads == 0)
+        return HR_OK;
+    return hr__crew_open(trainer->runtime, (uint32_t)o->ingest_threads, &trainer->crew, err);
 }

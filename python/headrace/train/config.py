@@ -15,7 +15,9 @@ class ScalingConfig:
     resources_per_worker and trainer_resources: {"CPU": 1, "GPU": 0}, fractions allowed; what can never fit is an error. Left
     out: a CPU (and with use_gpu a GPU) a worker where there are so many, else an equal share; the trainer itself takes none.
     Ingest needs no slot. ingest_bytes: a pass over a dataset reads at most so many bytes ahead (0: as memory allows), so that
-    one of several trials cannot take the room of the others. placement_strategy is accepted and does nothing on one machine.
+    one of several trials cannot take the room of the others. ingest_threads: so many of the runtime's threads work for this
+    trainer first whenever it has work for them, so that heavy functions of another trial cannot starve it; idle ones serve
+    all. Together trials reserve at most the threads there are; the next one waits, as for slots. placement_strategy is accepted and does nothing on one machine.
     """
     num_workers: int = 1
     use_gpu: bool = False
@@ -23,6 +25,7 @@ class ScalingConfig:
     trainer_resources: dict = None
     placement_strategy: str = 'PACK'
     ingest_bytes: int = 0
+    ingest_threads: int = 0
 
     def __post_init__(self):
         gpus = (self.resources_per_worker or {}).get('GPU', 0)
@@ -30,8 +33,9 @@ class ScalingConfig:
             raise ValueError(f'use_gpu is {self.use_gpu} and resources_per_worker asks for {gpus} GPUs')
         if self.num_workers < 1:
             raise ValueError(f'num_workers {self.num_workers}: at least one')
-        if self.ingest_bytes < 0:
-            raise ValueError(f'ingest_bytes {self.ingest_bytes}: zero or more')
+        for name in ('ingest_bytes', 'ingest_threads'):
+            if getattr(self, name) < 0:
+                raise ValueError(f'{name} {getattr(self, name)}: zero or more')
 
     @classmethod
     def of(cls, config):

@@ -57,7 +57,8 @@ class Run:
             keep_metric=keeping.checkpoint_score_attribute, keep_smallest=keeping.checkpoint_score_order == 'min',
             preprocessor=None if t.preprocessor is None or self.folder is None else saved_preprocessor(t.preprocessor),
             max_failures=failures.max_failures, fail_fast=t._ends_together,
-            ingest_bytes=t.scaling_config.ingest_bytes, **t.scaling_config.slots(rt.slots()['cpus']))
+            ingest_bytes=t.scaling_config.ingest_bytes, ingest_threads=t.scaling_config.ingest_threads,
+            **t.scaling_config.slots(rt.slots()['cpus']))
         if isinstance(made, str):
             self.waits_for = made
             return False

@@ -173,14 +173,15 @@ class Experiment:
         """Looked at before the trial's data is made. What can never fit is for the library to say."""
         slots, config = runtime().slots(), trainer.scaling_config
         wants = config.slots(slots['cpus'])
-        for kind in ('cpu', 'gpu'):
-            count = wants[f'{kind}s'] + config.num_workers * wants[f'worker_{kind}s']
-            there, taken = slots[f'{kind}s'], slots[f'{kind}s_used']
+        kinds = [(kind.upper(), wants[f'{kind}s'] + config.num_workers * wants[f'worker_{kind}s'], slots[f'{kind}s'],
+                  slots[f'{kind}s_used']) for kind in ('cpu', 'gpu')]
+        kinds.append(('ingest thread', config.ingest_threads, slots['ingest_threads'], slots['ingest_threads_reserved']))
+        for kind, count, there, taken in kinds:
             if count > there - taken + 1e-9 and any(t.status == RUNNING for t in self.trials):
                 if not self._told_slots:
                     self._told_slots = True
-                    self.table.say(f'{trial.name} waits for {count:g} {kind.upper()}{"s" if count != 1 else ""}: trials hold '
-                                   f'{taken:g} of {there:g}; so will those after it. Ingest needs none')
+                    self.table.say(f'{trial.name} waits for {count:g} {kind}{"s" if count != 1 else ""}: trials hold '
+                                   f'{taken:g} of {there:g}; so will those after it. Ingest itself needs none')
                 return False
         return True
 
