@@ -17,6 +17,8 @@ typedef struct suffix {
     uint64_t salt; // of the way from the root
 } suffix;
 
+static const suffix nothing = {.count = 0};
+
 static hr_status lower(const hr_dataset *dataset, const suffix *above, hr_pipe **out,
                        hr_error *err);
 static hr_status lower_node(hr_node *n, const suffix *above, hr_pipe **out, hr_error *err);
@@ -226,19 +228,24 @@ static hr_status extend(const hr_stage *stage, const suffix *above, suffix *to, 
     return HR_OK;
 }
 
+// Takes `inner`, whose output is the leaf's input.
+static void give_inner(hr_pipe *leaf, hr_pipe **inner, const hr_schema *schema)
+{
+    (*inner)->schema = hr_schema_ref(schema);
+    leaf->branch->inner = *inner;
+    *inner = NULL;
+}
+
 static hr_status lower_inner(const hr_dataset *input, const suffix *above, int64_t limit,
                              int64_t blocks, hr_pipe **out, hr_error *err)
 {
-    const suffix none = {.count = 0};
     const hr_schema *schema;
     hr_pipe *inner = NULL, *leaf = NULL;
     hr_status status;
     HR_TRY(hr_dataset_schema(input, &schema, err));
-    HR_TRY(lower(input, &none, &inner, err));
+    HR_TRY(lower(input, &nothing, &inner, err));
     HR_GO(make_leaf(input->runtime, NULL, schema, above, &leaf, err));
-    inner->schema = hr_schema_ref(schema);
-    leaf->branch->inner = inner;
-    inner = NULL;
+    give_inner(leaf, &inner, schema);
     leaf->branch->inner_limit = limit;
     if (blocks) {
         bool known;
@@ -267,19 +274,46 @@ static hr_status wrap(hr_runtime *rt, hr_pipe_kind kind, hr_pipe *child, hr_pipe
     return HR_OK;
 }
 
+// Whether `asks` holds of the dataset's pipe, with nothing above it.
+static hr_status ask(const hr_dataset *dataset, bool (*asks)(const hr_pipe *pipe), bool *answer_out,
+                     hr_error *err)
+{
+    hr_pipe *pipe = NULL;
+    HR_TRY(lower(dataset, &nothing, &pipe, err));
+    *answer_out = asks(pipe);
+    hr__pipe_free(&pipe);
+    return HR_OK;
+}
+
+// Rows [skip, skip + rows) of a dataset whose rows can be counted.
+static hr_status lower_rows(const hr_dataset *input, const suffix *above, int64_t skip,
+                            int64_t rows, hr_pipe **out, hr_error *err)
+{
+    hr_pipe *child = NULL;
+    HR_TRY(lower(input, above, &child, err));
+    HR_TRY(wrap(input->runtime, HR_PIPE_SLICE, child, out, err));
+    (*out)->skip = skip;
+    (*out)->rows = rows;
+    return HR_OK;
+}
+
 static hr_status lower_limit(const hr_node *n, const suffix *above, hr_pipe **out, hr_error *err)
 {
-    const suffix none = {.count = 0};
-    hr_pipe *child = NULL;
-    HR_TRY(lower(n->inputs[0], &none, &child, err));
-    bool exact = hr__pipe_row_exact(child);
-    hr__pipe_free(&child);
+    bool exact;
+    HR_TRY(ask(n->inputs[0], hr__pipe_row_exact, &exact, err));
+    return exact ? lower_rows(n->inputs[0], above, 0, n->number, out, err)
+                 : lower_inner(n->inputs[0], above, n->number, 0, out, err);
+}
+
+static hr_status lower_slice(const hr_node *n, const suffix *above, hr_pipe **out, hr_error *err)
+{
+    bool exact;
+    HR_TRY(ask(n->inputs[0], hr__pipe_row_exact, &exact, err));
     if (!exact)
-        return lower_inner(n->inputs[0], above, n->number, 0, out, err);
-    HR_TRY(lower(n->inputs[0], above, &child, err));
-    HR_TRY(wrap(n->runtime, HR_PIPE_SLICE, child, out, err));
-    (*out)->rows = n->number;
-    return HR_OK;
+        return HR_FAIL(err, HR_INVALID,
+                       "a split at rows needs row counts, which a filter or function makes "
+                       "unknown: materialize the dataset first");
+    return lower_rows(n->inputs[0], above, n->index, n->number, out, err);
 }
 
 static hr_status lower_split(const hr_node *n, const suffix *above, hr_pipe **out, hr_error *err)
@@ -368,19 +402,15 @@ static hr_status lower_permute(const hr_node *n, const suffix *above, hr_pipe **
 static hr_status lower_resident(const hr_dataset *input, hr_branch *leaf, hr_pipe **inner_out,
                                 hr_error *err)
 {
-    const suffix none = {.count = 0};
     hr_program *program = NULL;
-    const hr_schema *schema;
     hr_pipe *inner = NULL;
     hr_status status = HR_OK;
     if (!input->chain || hr__chain_is_identity(input->chain))
         return HR_OK; // nothing is done to them
     HR_TRY(hr__chain_finish(input->chain, &program, err));
     if (!hr__program_has_predicate(program)) {
-        HR_GO(lower_node(input->node, &none, &inner, err));
+        HR_GO(lower_node(input->node, &nothing, &inner, err));
         if (hr__pipe_is_resident(inner)) {
-            HR_GO(hr__node_schema(input->node, &schema, err));
-            inner->schema = hr_schema_ref(schema);
             leaf->shuffle_program = hr__program_ref(program);
             *inner_out = inner;
             inner = NULL;
@@ -406,20 +436,19 @@ static hr_status lower_shuffle(const hr_node *n, const suffix *above, hr_pipe **
     HR_TRY(make_leaf(n->runtime, NULL, schema, &rest, &leaf, err));
     if (!below.sample_count)
         HR_GO(lower_resident(input, leaf->branch, &inner, err));
-    if (!inner) {
+    if (inner)
+        HR_GO(hr__node_schema(input->node, &schema, err));
+    else
         HR_GO(lower(input, &below, &inner, err));
-        inner->schema = hr_schema_ref(schema);
-    }
+    give_inner(leaf, &inner, schema);
     leaf->branch->shuffled = true;
     leaf->branch->shuffle_seed = n->seed;
     HR_GO(hr__dataset_exact_rows(input, &leaf->branch->inner_rows, &known, err));
     if (!known || below.sample_count)
         leaf->branch->inner_rows = 0;
     // Functions' input and positions must not depend on memory: how rows are cut is settled by the plan.
-    leaf->branch->unit_rows =
-        hr__shuffle_unit_rows(hr__pipe_row_bytes(inner), leaf->branch->function_rows, UINT64_MAX);
-    leaf->branch->inner = inner;
-    inner = NULL;
+    leaf->branch->unit_rows = hr__shuffle_unit_rows(hr__pipe_row_bytes(leaf->branch->inner),
+                                                    leaf->branch->function_rows, UINT64_MAX);
     *out = leaf;
     leaf = NULL;
 out:
@@ -430,36 +459,15 @@ out:
 
 static hr_status lower_sample(const hr_node *n, const suffix *above, hr_pipe **out, hr_error *err)
 {
-    const suffix none = {.count = 0};
-    hr_pipe *child = NULL;
+    bool has_function;
     suffix more = *above;
     if (more.sample_count == HR_BRANCH_SAMPLES_MAX)
         return HR_FAIL(err, HR_LIMIT, "a plan of more than %d samples in turn",
                        HR_BRANCH_SAMPLES_MAX);
     more.samples[more.sample_count++] = (hr_sample){n->seed, n->below, n->equal};
-    HR_TRY(lower(n->inputs[0], &none, &child, err));
-    bool numbered = !hr__pipe_has_function(child);
-    hr__pipe_free(&child);
-    return numbered ? lower(n->inputs[0], &more, out, err)
-                    : lower_inner(n->inputs[0], &more, -1, 0, out, err);
-}
-
-static hr_status lower_slice(const hr_node *n, const suffix *above, hr_pipe **out, hr_error *err)
-{
-    const suffix none = {.count = 0};
-    hr_pipe *child = NULL;
-    HR_TRY(lower(n->inputs[0], &none, &child, err));
-    bool exact = hr__pipe_row_exact(child);
-    hr__pipe_free(&child);
-    if (!exact)
-        return HR_FAIL(err, HR_INVALID,
-                       "a split at rows needs row counts, which a filter or function makes "
-                       "unknown: materialize the dataset first");
-    HR_TRY(lower(n->inputs[0], above, &child, err));
-    HR_TRY(wrap(n->runtime, HR_PIPE_SLICE, child, out, err));
-    (*out)->skip = n->index;
-    (*out)->rows = n->number;
-    return HR_OK;
+    HR_TRY(ask(n->inputs[0], hr__pipe_has_function, &has_function, err));
+    return has_function ? lower_inner(n->inputs[0], &more, -1, 0, out, err)
+                        : lower(n->inputs[0], &more, out, err);
 }
 
 static hr_status lower_node(hr_node *n, const suffix *above, hr_pipe **out, hr_error *err)
@@ -519,11 +527,10 @@ static hr_status lower(const hr_dataset *dataset, const suffix *above, hr_pipe *
 
 hr_status hr__pipe_lower(const hr_dataset *dataset, hr_pipe **out, hr_error *err)
 {
-    const suffix none = {.count = 0};
     const hr_schema *schema;
     HR_TRY(hr__runtime_check(dataset->runtime, err));
     HR_TRY(hr_dataset_schema(dataset, &schema, err));
-    HR_TRY(lower(dataset, &none, out, err));
+    HR_TRY(lower(dataset, &nothing, out, err));
     (*out)->schema = hr_schema_ref(schema);
     return HR_OK;
 }
