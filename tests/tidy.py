@@ -231,7 +231,7 @@ def check_banned(source):
 
 
 def check_lines(source):
-    if not source.lines or SPDX not in source.lines[0]:
+    if not source.lines or not source.lines[0].endswith(SPDX):
         complain(source.path, 1, 'no SPDX line', f'begin with // {SPDX}')
     if len(source.lines) > FILE_LINES_MAX:
         complain(source.path, len(source.lines), f'{len(source.lines)} lines, at most {FILE_LINES_MAX}', 'split by concept')

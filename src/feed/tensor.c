@@ -1,5 +1,6 @@
-// SPDX-License-Identifier: Apache-2.0 A column as a dense row-major array: the block's own memory where that will
-// do, memory of the reader's own where not.
+// SPDX-License-Identifier: Apache-2.0
+//
+// A column as a dense row-major array: the block's own memory where that will do, memory of the reader's own where not.
 //
 //   no nulls, a number, read      the block's memory
 //   no nulls, a number, write     the same pages, copied on write, seen by this batch alone

@@ -1,5 +1,7 @@
-// SPDX-License-Identifier: Apache-2.0 Reading every byte of a batch: as a plain sum (how fast can it be read?) and
-// as a checksum (are these the right rows in the right order?).
+// SPDX-License-Identifier: Apache-2.0
+//
+// Reading every byte of a batch: as a plain sum (how fast can it be read?) and as a checksum (are these the right rows
+// in the right order?).
 //
 // The checksum of a row is a hash of its index in the epoch and of its values, column by column; that of a batch is
 // the sum over its rows. So it adds up over batches and ranks however rows are cut. A row's hash knows nothing of

@@ -227,9 +227,10 @@ static void trainer__ends_who_is_idle(void **unused)
         hr_error err = HR_ERROR_INIT;
         hr_trainer_result *result = NULL;
         assert_true(idle_s < 100);
-        assert_ok(run("sleep", 2, idle_s, &h, &result, &err), &err);
+        hr_status status = run("sleep", 2, idle_s, &h, &result, &err);
         assert_int_equal(result->workers[0].end, HR_WORKER_IDLE);
         other = result->workers[1].end;
+        assert_int_equal(status, other == HR_WORKER_IDLE ? HR_TIMEOUT : HR_OK);
         hr_trainer_result_free(&result);
     }
     assert_int_equal(other, HR_WORKER_DONE);
