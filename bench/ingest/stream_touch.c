@@ -83,19 +83,22 @@ static hr_status open_feed(const job *j, hr_runtime *rt, hr_feed **out, hr_error
     return status;
 }
 
-static hr_status pass(hr_feed *feed, sums *out, hr_error *err)
+// A stream of its own for each pass: what one keeps of its epochs in memory is not reading.
+static hr_status pass(const job *j, hr_runtime *rt, sums *out, hr_error *err)
 {
+    hr_feed *feed = NULL;
     hr_batch *batch = NULL;
-    hr_status status;
     double begin = now_s();
     *out = (sums){0};
-    while ((status = hr_feed_next(feed, &batch, err)) == HR_OK) {
+    hr_status status = open_feed(j, rt, &feed, err);
+    while (status == HR_OK && (status = hr_feed_next(feed, &batch, err)) == HR_OK) {
         out->rows += hr_batch_rows(batch);
         out->bytes += hr_batch_bytes(batch);
         out->sum += hr_batch_touch(batch);
         hr_batch_unref(&batch);
     }
     out->seconds = now_s() - begin;
+    hr_feed_close(&feed);
     return status == HR_END ? HR_OK : status;
 }
 
@@ -104,7 +107,6 @@ int main(int argc, char **argv)
     job j = {.passes = 5, .runtime = HR_RUNTIME_OPTIONS_INIT, .stream = HR_STREAM_OPTIONS_INIT};
     hr_error err = HR_ERROR_INIT;
     hr_runtime *rt = NULL;
-    hr_feed *feed = NULL;
     sums first = {0}, s = {0};
     double seconds[PASSES_MAX];
     if (parse(argc, argv, &j) != 0) {
@@ -112,19 +114,13 @@ int main(int argc, char **argv)
                         "[--passes N]\n");
         return 2;
     }
-    j.stream.epochs = j.passes + 1;
     hr_status status = hr_runtime_open(&j.runtime, &rt, &err);
     if (status == HR_OK)
-        status = open_feed(&j, rt, &feed, &err);
-    if (status == HR_OK)
-        status = pass(feed, &first, &err);
+        status = pass(&j, rt, &first, &err);
     for (int i = 0; status == HR_OK && i < j.passes; i++) {
-        status = hr_feed_next_epoch(feed, &err);
-        if (status == HR_OK)
-            status = pass(feed, &s, &err);
+        status = pass(&j, rt, &s, &err);
         seconds[i] = s.seconds;
     }
-    hr_feed_close(&feed);
     hr_runtime_close(&rt);
     if (status != HR_OK) {
         fprintf(stderr, "stream_touch: %s\n", err.message);

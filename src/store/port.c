@@ -57,6 +57,7 @@ hr_status hr__port_make(hr_ring *ring, size_t ring_bytes, const hr_schema *schem
     port->lease_count = ring->leases;
     port->lease_bytes_max = ring->lease_bytes_max;
     port->end = *end;
+    port->spins = hr__cpu_count() > 1;
     hr_status status = hr__alloc_zero(port->lease_count, sizeof *port->taken, &port->taken, err);
     if (status == HR_OK)
         status = hr__leases_init(&port->leases, port->lease_count, err);
@@ -179,7 +180,7 @@ static hr_status take(hr_port *port, hr_lease *out, hr_error *err)
 static bool spin(hr_port *port)
 {
     const hr_ring_slot *slot = hr__ring_slot(port->ring, port->slots, port->head);
-    if (hr__cpu_count() < 2)
+    if (!port->spins)
         return false;
     uint64_t until = hr__now_ns() + SPIN_NS;
     do {

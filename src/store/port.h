@@ -33,6 +33,7 @@ struct hr_port {
     uint32_t slots, lease_count; // constant: as validated when it was opened
     uint64_t lease_bytes_max;
     uint64_t head;
+    bool spins;  // before it sleeps: somebody else may have a processor meanwhile
     bool waited; // the owner was told that we wait
     hr_taken *taken;
     hr_leases leases;

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Levels: which slots have a value, and where rows begin. With one repeated ancestor at most, repetition levels are
 // bits, and so are the definition levels of flat columns: they are kept as the bitmaps that we want anyway, so that
-// a run of a million rows costs a memset and a bit-packed run a copy of bits.
+// a run of many rows costs a word for 64 of them.
 //
 // The common shapes are recognised first: definition levels that are one run of the maximum (no nulls).
 #include "format/parquet/pq_page.h"
 #include "kernel/kernel.h"
 #include <inttypes.h>
 #include <string.h>
-
-#define CHUNK 1024
 
 void hr__hybrid_init(pq_hybrid *h, const uint8_t *bytes, size_t count, unsigned width)
 {
@@ -82,41 +80,67 @@ bool hr__hybrid_read(pq_hybrid *h, uint32_t *out, size_t count)
     return true;
 }
 
-// Bit i of out = level i == level. False: too few levels, or one above max.
-static bool levels_to_bits(pq_hybrid *h, size_t count, uint8_t level, uint8_t max, uint8_t *out)
+// hr__hybrid_run for levels of one bit: a run of fewer than 64 groups or repetitions has a head of one byte.
+HR_INLINE bool bit_run(pq_hybrid *h)
 {
-    const hr_kernels *k = hr__kernels();
-    for (size_t done = 0; done < count;) {
-        if (!hr__hybrid_run(h))
-            return false;
-        size_t n = (size_t)HR_MIN(count - done, h->left);
-        if (!h->packed) {
-            if (h->value > max)
-                return false;
-            k->bits.set(out, done, n, h->value == level);
-        } else if (h->width == 1) {
-            if (level == 1)
-                k->bits.copy(out, done, h->run, h->run_next, n);
-            else
-                k->bits.invert(out, done, h->run, h->run_next, n);
-        } else {
-            uint8_t levels[CHUNK], top = 0;
-            n = HR_MIN(n, CHUNK);
-            k->unpack.to_u8(levels, h->run, h->run_bytes, h->width, h->run_next, n);
-            for (size_t i = 0; i < n; i++)
-                top = HR_MAX(top, levels[i]);
-            if (top > max)
-                return false;
-            k->bits.from_levels8(out, done, levels, level, n);
-        }
-        h->run_next += h->packed ? n : 0;
-        h->left -= n;
-        done += n;
+    size_t bytes = (size_t)(h->end - h->at);
+    if (h->left > 0)
+        return true;
+    if (bytes < 2 || h->at[0] < 2 || h->at[0] > 0x7f || (h->at[0] & 1 && h->at[0] >> 1 >= bytes))
+        return hr__hybrid_run(h);
+    size_t length = h->at[0] >> 1;
+    h->packed = h->at[0] & 1;
+    if (h->packed) {
+        h->run = h->at + 1;
+        h->run_bytes = length;
+        h->run_next = 0;
+    } else {
+        h->value = h->at[1];
     }
+    h->left = h->packed ? length * 8 : length;
+    h->at += 1 + (h->packed ? length : 1);
     return true;
 }
 
-// The same as bytes.
+// Up to `count` bits of a packed run, at most 57 to 64 of them; how many there are to *count.
+HR_INLINE uint64_t run_bits(const pq_hybrid *h, size_t *count)
+{
+    size_t at = h->run_next / 8, shift = h->run_next % 8;
+    uint64_t bits = 0;
+    *count = HR_MIN(*count, 64 - shift);
+    memcpy(&bits, h->run + at, HR_LIKELY(h->run_bytes - at >= 8) ? 8 : h->run_bytes - at);
+    return bits >> shift;
+}
+
+// Bit i of out = level i == level, for levels of one bit. False: too few levels, or one above 1. Where nulls are spread over
+// a column its runs are a dozen values long, so bits are gathered in a word and written when it is full.
+static bool levels_to_bits(pq_hybrid *h, size_t count, uint8_t level, uint8_t *out)
+{
+    uint64_t word = 0, flip = level ? 0 : ~0ull;
+    unsigned filled = 0;
+    for (size_t left = count; left > 0;) {
+        if (!bit_run(h) || (!h->packed && h->value > 1))
+            return false;
+        size_t n = (size_t)HR_MIN(HR_MIN(left, h->left), 64);
+        uint64_t bits = (h->packed ? run_bits(h, &n) : 0 - (uint64_t)h->value) ^ flip;
+        bits &= ~0ull >> (64 - n);
+        h->run_next += h->packed ? n : 0;
+        h->left -= n;
+        left -= n;
+        word |= bits << filled;
+        filled += (unsigned)n;
+        if (filled >= 64) {
+            memcpy(out, &word, 8);
+            out += 8;
+            filled -= 64;
+            word = filled ? bits >> (n - filled) : 0;
+        }
+    }
+    memcpy(out, &word, (filled + 7) / 8);
+    return true;
+}
+
+// Levels of up to two bits as bytes. False: too few, or one above max.
 static bool levels_to_bytes(pq_hybrid *h, size_t count, uint8_t max, uint8_t *out)
 {
     const hr_kernels *k = hr__kernels();
@@ -281,7 +305,7 @@ static hr_status flat_levels(pq_column *column, pq_page *page, level_streams *s,
     HR_TRY(hr__scratch_take(column->fragment->scratch, n / 8 + 8, &valid, err));
     page->levels_memory = valid;
     page->held_bytes += n / 8 + 8;
-    if (!levels_to_bits(&s->definition, n, 1, 1, valid))
+    if (!levels_to_bits(&s->definition, n, 1, valid))
         return bad_levels(err, "definition", page, 1);
     page->dense = (int64_t)k->bits.count(valid, 0, n);
     page->slot_valid = page->dense == page->slots ? NULL : valid;
@@ -329,7 +353,7 @@ static hr_status list_levels(pq_column *column, pq_page *page, level_streams *s,
     uint8_t *starts = NULL, *levels = NULL, *memory = NULL;
     hr_status status = HR_OK;
     HR_TRY(hr__scratch_take(scratch, bitmap, &starts, err));
-    if (!levels_to_bits(&s->repetition, n, 0, 1, starts)) {
+    if (!levels_to_bits(&s->repetition, n, 0, starts)) {
         status = bad_levels(err, "repetition", page, 1);
         goto out;
     }
