@@ -105,11 +105,31 @@ static PyObject *runtime_open(py_runtime *self, void *unused)
     return PyBool_FromLong(self->handle != NULL);
 }
 
+static PyObject *runtime_interrupt(py_runtime *self, PyObject *unused)
+{
+    if (check_open(self))
+        return NULL;
+    hr_runtime_interrupt(self->handle);
+    Py_RETURN_NONE;
+}
+
+static PyObject *runtime_resume(py_runtime *self, PyObject *unused)
+{
+    if (check_open(self))
+        return NULL;
+    hr_runtime_resume(self->handle);
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef methods[] = {
     {"close", (PyCFunction)runtime_close, METH_NOARGS,
      "Ends its threads and gives the memory back."},
     {"memory", (PyCFunction)runtime_memory, METH_NOARGS,
      "What it holds now and held at most, in bytes, as a dict."},
+    {"interrupt", (PyCFunction)runtime_interrupt, METH_NOARGS,
+     "Cancels everything that waits in this runtime, in whatever thread."},
+    {"resume", (PyCFunction)runtime_resume, METH_NOARGS,
+     "Forgets an interruption: later calls work again."},
     {"slots", (PyCFunction)runtime_slots, METH_NOARGS,
      "The CPU and GPU slots that trainers share, and those that are taken, as a dict."},
     {NULL, NULL, 0, NULL},

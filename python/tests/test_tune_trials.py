@@ -195,6 +195,72 @@ def test_datasets_of_a_function_are_shards_in_it(kept):
     assert isinstance(grid.errors[0], TypeError) and "deep/data is a dataset" in str(grid.errors[0])
 
 
+# --- data made beside the loop ---
+
+def test_trials_report_while_the_data_of_another_is_made(kept, tmp_path):
+    told = str(tmp_path / 'told')
+
+    class Reports:
+        def on_report(self, metrics):
+            open(told, 'a').close()
+
+    def first():
+        return hr.range(10).map('x = id')
+
+    def second():
+        until = time.monotonic() + 60
+        while not os.path.exists(told):
+            assert time.monotonic() < until, 'the first trial reported nothing meanwhile'
+            time.sleep(0.01)
+        return hr.range(20).map('x = id')
+    grid = tune.Tuner(DataParallelTrainer(summing), param_space={'datasets': {'train': tune.grid_search([first, second])}},
+                      run_config=kept(verbose=0, callbacks=[Reports()])).fit()
+    assert [r.metrics['total'] for r in grid] == [45, 190]
+
+
+def test_a_function_of_data_that_fails_is_its_trials_error(kept, capfd):
+    def bad():
+        return hr.range(10).map_batches(lambda b: {'x': 1 // int(b['id'][0])}, batch_format='numpy')
+    grid = tune.Tuner(DataParallelTrainer(summing), run_config=kept(), param_space={
+        'datasets': {'train': tune.grid_search([lambda: hr.range(10).map('x = id'), bad, lambda: 1 // 0, lambda: hr.range(20).map('x = id')])}}).fit()
+    assert [type(e) for e in grid.errors] == [ZeroDivisionError, ZeroDivisionError]
+    assert [r.metrics.get('total') for r in grid] == [45, None, None, 190]
+
+
+CTRL_C = '''
+import json, os, signal, sys, threading, time
+import headrace as hr
+from headrace import tune
+from headrace.train import DataParallelTrainer, RunConfig, report
+hr.init(memory_bytes=64 << 20)
+
+def endless():
+    threading.Thread(target=interrupt, daemon=True).start()
+    if sys.argv[2] == "function":
+        time.sleep(1000)
+    return hr.range_tensor(10**7, shape=(64,), blocks=10**5).map("data = exp(sin(data))")  # beyond any disk
+
+def interrupt():
+    time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGINT)
+
+began = time.monotonic()
+try:
+    tune.Tuner(DataParallelTrainer(lambda c: report(x=1)), param_space={"datasets": {"train": tune.grid_search([lambda: hr.range(10), endless])}},
+               run_config=RunConfig(name="e", storage_path=sys.argv[1], verbose=0)).fit()
+except KeyboardInterrupt:
+    print("INTERRUPTED", [t["status"] for t in json.load(open(sys.argv[1] + "/e/experiment.json"))["trials"]])
+    print("STILL", hr.range(10).count(), time.monotonic() - began < 60)
+'''
+
+
+@pytest.mark.parametrize('where', ['materialise', 'function'])
+def test_ctrl_c_ends_the_making_of_data(script, tmp_path, where):
+    done = script(CTRL_C, str(tmp_path), where)
+    assert "INTERRUPTED ['TERMINATED', 'PENDING']" in done.stdout or "INTERRUPTED ['PENDING', 'PENDING']" in done.stdout, done.stdout + done.stderr
+    assert 'STILL 10 True' in done.stdout and done.returncode == 0, done.stdout + done.stderr
+
+
 # --- slots ---
 
 def test_threads_are_reserved_as_slots_are_taken(kept, capfd):

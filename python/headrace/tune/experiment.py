@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An experiment under way: trials are started as slots become free, watched, judged and written down, all in the thread that
-called fit. What they do is done by their workers and the library; this loop only waits for them.
+called fit. What they do is done by their workers and the library; this loop only waits for them. A trial's data is made in a
+thread beside it, for one trial at a time, so that trials begin in their order.
 """
 
 import os
@@ -13,6 +14,7 @@ from ..train.checkpoint import Checkpoint
 from ..train.result import Result
 from . import maker as _maker
 from . import state as _state
+from .beside import Beside
 from .results import TuneError
 from .schedulers import STOP
 from .search import FINISHED, BasicVariantGenerator
@@ -20,6 +22,7 @@ from .trial import ERROR, PENDING, RUNNING, TERMINATED, Trial
 
 LOOK_S = 0.2  # the longest wait for a trial before the clock and the table are looked at
 FOREIGN_S = 0.05  # between two looks for slots that trainers of others hold
+SOON_S = 0.01  # the same while the next trial's data is made
 
 
 class _NeverFits(Exception):
@@ -45,6 +48,7 @@ class Experiment:
         self.maker, self.param_space, self.config, self.run_config = maker, param_space, config, run_config
         self.folder, self.names, self.sharing, self.table = folder, names, sharing, table
         self.searcher, self.scheduler, self.trials, self.created = searcher, scheduler, trials, created
+        self._beside = Beside()
         self._waiting = [t for t in trials if t.status == PENDING]
         self._exhausted = self._over = self._told_slots = False
         self._seen = set()  # names of metrics
@@ -61,9 +65,12 @@ class Experiment:
                 if not running and (self._over or (self._exhausted and not self._waiting)):
                     break
                 if running:
-                    ended = _core.trainers_wait([t.run.handle for t in running], LOOK_S)
+                    soon = SOON_S if self._beside.owner is not None else LOOK_S
+                    ended = _core.trainers_wait([t.run.handle for t in running], soon)
                     if ended is not None:
                         self._finish(running[ended])
+                elif self._beside.owner is not None:
+                    self._beside.wait(FOREIGN_S)
                 else:
                     time.sleep(FOREIGN_S)
                 self._look_at_clock()
@@ -72,6 +79,7 @@ class Experiment:
             self._interrupt()
             raise
         finally:
+            self._stop_beside()
             self.sharing.close()
         self.save()
         self.table.final()
@@ -110,11 +118,9 @@ class Experiment:
     def _start(self, trial):
         """Whether it left the queue: it runs, or it failed. False: there is no slot for it now."""
         try:
-            trainer = self.maker.trainer(trial.setting)
-            if not self._fits(trainer, trial):
+            if not self._is_ready(trial):
                 return False
-            self.table.erase()
-            run = self._begun(trainer, trial)
+            run = trial.run
             if not self._has_slots(run):
                 self.table.waits(f'{trial.name} {run.waits_for}')
                 return False
@@ -140,10 +146,24 @@ class Experiment:
                 raise  # it is this trial's alone
             raise _NeverFits from e
 
-    def _begun(self, trainer, trial):
-        """Its run, with datasets and preprocessor as the experiment shares them. Kept until there is a slot."""
+    def _is_ready(self, trial):
+        """Whether its run is made, which is kept until there is a slot. What it is made of may have failed: then that is raised."""
         if trial.run is not None:
-            return trial.run
+            return True
+        if self._beside.owner is None:
+            trainer = self.maker.trainer(trial.setting)
+            if not self._fits(trainer, trial):
+                return False
+            self.table.erase()
+            self._set_up(trainer, trial)
+            self._beside.begin(trial, lambda: self._begun(trainer, trial))
+        if not self._beside.wait(SOON_S):
+            return False
+        trial.run = self._beside.result()
+        self.table.tell()
+        return True
+
+    def _set_up(self, trainer, trial):
         last = trial.last_checkpoint()
         trial.kept_history = []
         if last is None:
@@ -152,15 +172,17 @@ class Experiment:
             self._cut_back(trial, last)
         _maker.of_trial(trainer, trial, self.run_config, callback=_Committed(self, trial), resume_from=last,
                         on_line=lambda rank, line: self.table.line(f'({trial.name}) {line}'))
+
+    def _begun(self, trainer, trial):
+        """Its run, with datasets and preprocessor as the experiment shares them. Beside the loop."""
         configs = trainer.dataset_configs()
         trainer.datasets = {name: self.sharing.dataset_of(trial, name, d, streamed=configs[name].use_stream_api is True)
                             for name, d in trainer.datasets.items()}
         fit_on = next((n for n, c in configs.items() if c.fit), None)
         trainer.preprocessor = self.sharing.preprocessor_of(trainer.preprocessor, fit_on, trainer.datasets,
                                                             [n for n, c in configs.items() if c.transform is not False])
-        trial.run = trainer.begin(name=trial.name, folder=trial.folder,
-                                  on_report=lambda run, metrics: self._reported(trial, run, metrics))
-        return trial.run
+        return trainer.begin(name=trial.name, folder=trial.folder,
+                             on_report=lambda run, metrics: self._reported(trial, run, metrics))
 
     def _cut_back(self, trial, checkpoint):
         """To its last checkpoint: what it reported after that comes again."""
@@ -241,9 +263,16 @@ class Experiment:
                 trial.run.finish()
                 self.sharing.trial_ended(trial)
                 trial.rest(PENDING)
+        self._stop_beside()
         self.save()
         self.table.final()
         self.table.say(f'ended early; what there is was kept: Tuner.restore({self.folder.path!r}) goes on')
+
+    def _stop_beside(self):
+        trial = self._beside.owner
+        self._beside.close()
+        if trial is not None:
+            self.sharing.trial_ended(trial)
 
     # --- state ---
 

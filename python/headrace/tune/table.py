@@ -2,8 +2,10 @@
 """What an experiment prints: on a terminal a table that is updated in place, else a line for each trial that ends and the
 table at the end. With verbose=0 nothing but what trials print themselves."""
 
+import collections
 import shutil
 import sys
+import threading
 import time
 
 from . import space as _space
@@ -22,13 +24,24 @@ class Table:
         self._stream = stream or sys.stdout
         self._in_place = bool(verbose) and self._stream.isatty()
         self._drawn, self._last, self._said = 0, 0.0, None
+        self._thread, self._from_beside = threading.get_ident(), collections.deque()
 
     # --- lines above it ---
 
     def line(self, text):
-        """A line that stays."""
+        """A line that stays; of another thread, once the experiment's own looks."""
+        if threading.get_ident() != self._thread:
+            self._from_beside.append(text)
+            return
+        self.tell()
         self.erase()
         print(text, file=self._stream, flush=True)
+
+    def tell(self):
+        """What other threads said."""
+        while self._from_beside:
+            self.erase()
+            print(self._from_beside.popleft(), file=self._stream, flush=True)
 
     def say(self, text):
         """Words of the experiment; silent with verbose=0."""
@@ -55,10 +68,12 @@ class Table:
             self._drawn = 0
 
     def tick(self):
+        self.tell()
         if self._in_place and time.monotonic() - self._last >= EVERY_S:
             self._draw()
 
     def final(self):
+        self.tell()
         self.erase()
         if self._verbose and self._trials:
             print('\n'.join(self.text()), file=self._stream, flush=True)
