@@ -20,17 +20,18 @@ typedef struct hr_dataset hr_dataset;
 
 /* --- sources --- */
 
+/** What a column of lists of numbers is read as. */
 typedef enum hr_lists { HR_LISTS_AUTO = 0, HR_LISTS_RAGGED = 1 } hr_lists;
 
 typedef struct hr_read_options {
     size_t size;
     const char *const *columns; /**< NULL-ended names to read; NULL: all that can be read */
     bool verify_checksums;      /**< check page CRCs where the file has them */
-    hr_lists lists; /**< AUTO: lists of numbers of one length are tensors. RAGGED: always lists */
-    const char *const *paths; /**< further paths, NULL-ended, after the one of the call */
-    const char
-        *row_numbers; /**< the name of a further int64 column: which row of the source each is
-                                   (hr_dataset_locate). Read alone, nothing is decoded. Default: none */
+    hr_lists lists;             /**< AUTO: those of one length are tensors. RAGGED: always lists */
+    const char *const *paths;   /**< further paths, NULL-ended, after the one of the call */
+    /** The name of a further int64 column: which row of the source each is (hr_dataset_locate).
+     *  Read alone, nothing is decoded. Default: none */
+    const char *row_numbers;
 } hr_read_options;
 #define HR_READ_OPTIONS_INIT                                                                       \
     {                                                                                              \
@@ -47,15 +48,17 @@ HR_API HR_USE_RESULT hr_status hr_read_parquet(hr_runtime *runtime, const char *
  *  each. blocks 0: 200. */
 HR_API HR_USE_RESULT hr_status hr_range(hr_runtime *runtime, int64_t rows, int64_t blocks,
                                         hr_dataset **out, hr_error *err);
-/** Rows of one int64 tensor column "data" of `shape`, row i filled with i. */
+/** Rows of one int64 tensor column "data" of `shape` (ndim sizes), row i filled with i. INVALID: a
+ *  shape of 0 or over 8 dimensions, or of over 2^40 values. */
 HR_API HR_USE_RESULT hr_status hr_range_tensor(hr_runtime *runtime, int64_t rows,
                                                const int64_t *shape, int32_t ndim, int64_t blocks,
                                                hr_dataset **out, hr_error *err);
-/** Blocks in memory, all of one schema. Refs them. */
+/** Blocks in memory, all of one schema (INVALID: names the block that has another). Refs them. */
 HR_API HR_USE_RESULT hr_status hr_from_blocks(hr_runtime *runtime, hr_block *const *blocks,
                                               int32_t count, const hr_schema *schema,
                                               hr_dataset **out, hr_error *err);
-/** Reads an Arrow stream to its end, no copy. Takes the stream, also on failure. */
+/** Reads an Arrow stream to its end, no copy. Takes the stream, also on failure. IO: the stream's own
+ *  failure, in its words; UNSUPPORTED: names the field. */
 HR_API HR_USE_RESULT hr_status hr_from_arrow(hr_runtime *runtime, struct ArrowArrayStream *stream,
                                              hr_dataset **out, hr_error *err);
 /** What one file holds, for people or (json) as one object: schema, row groups, codecs, encodings, statistics.
@@ -69,16 +72,18 @@ HR_API HR_USE_RESULT hr_status hr_open_source(hr_runtime *runtime, const char *s
 
 /* --- row by row: these fuse with the read and with each other --- */
 
-/** Assignments in order, as "x = (x - 3) / 2; y = log1p(x)". A new name is appended, an old one replaced. */
+/** Assignments in order, as "x = (x - 3) / 2; y = log1p(x)". A new name is appended, an old one replaced.
+ *  INVALID, UNSUPPORTED: where in the text, and what was expected there or what types met. */
 HR_API HR_USE_RESULT hr_status hr_dataset_map(const hr_dataset *dataset, const char *assignments,
                                               hr_dataset **out, hr_error *err);
-/** One assignment from a tree. */
+/** One assignment from a tree. Statuses as hr_dataset_map. */
 HR_API HR_USE_RESULT hr_status hr_dataset_assign(const hr_dataset *dataset, const char *name,
                                                  const hr_expr *expr, hr_dataset **out,
                                                  hr_error *err);
-/** Keeps the rows for which the predicate is true (null counts as false). */
+/** Keeps the rows for which the predicate is true (null counts as false). Statuses as hr_dataset_map. */
 HR_API HR_USE_RESULT hr_status hr_dataset_filter(const hr_dataset *dataset, const char *predicate,
                                                  hr_dataset **out, hr_error *err);
+/** The same from a tree. */
 HR_API HR_USE_RESULT hr_status hr_dataset_filter_expr(const hr_dataset *dataset,
                                                       const hr_expr *predicate, hr_dataset **out,
                                                       hr_error *err);
@@ -86,17 +91,23 @@ HR_API HR_USE_RESULT hr_status hr_dataset_filter_expr(const hr_dataset *dataset,
 HR_API HR_USE_RESULT hr_status hr_dataset_select(const hr_dataset *dataset,
                                                  const char *const *names, hr_dataset **out,
                                                  hr_error *err);
+/** All columns but these. NOT_FOUND as hr_dataset_select. */
 HR_API HR_USE_RESULT hr_status hr_dataset_drop(const hr_dataset *dataset, const char *const *names,
                                                hr_dataset **out, hr_error *err);
+/** INVALID: there is a column `to` already. NOT_FOUND as hr_dataset_select. */
 HR_API HR_USE_RESULT hr_status hr_dataset_rename(const hr_dataset *dataset, const char *from,
                                                  const char *to, hr_dataset **out, hr_error *err);
 
 /** What a null becomes in a tensor. */
-typedef enum hr_nulls { HR_NULLS_ERROR = 0, HR_NULLS_NAN = 1, HR_NULLS_VALUE = 2 } hr_nulls;
+typedef enum hr_nulls {
+    HR_NULLS_ERROR = 0, /**< INVALID names the column */
+    HR_NULLS_NAN = 1,   /**< of a float */
+    HR_NULLS_VALUE = 2, /**< a number that is told beside it */
+} hr_nulls;
 typedef struct hr_pack_options {
     size_t size;
-    hr_type_id
-        type; /**< of the tensor: FLOAT32 (default), FLOAT64, or the integer type that all columns have */
+    /** Of the tensor: FLOAT32 (default), FLOAT64, or the integer type that all columns have */
+    hr_type_id type;
     hr_nulls nulls;
     double null_value; /**< with HR_NULLS_VALUE */
     bool keep;         /**< the columns also stay as they are */
@@ -105,7 +116,9 @@ typedef struct hr_pack_options {
     {                                                                                              \
         sizeof(hr_pack_options), HR_TYPE_NULL, HR_NULLS_ERROR, 0.0, false                          \
     }
-/** Number columns and tensors side by side as one tensor column, [rows, values], row-major. */
+/** Number columns and tensors side by side as one tensor column `as`, [rows, values], row-major.
+ *  NOT_FOUND: no such column; INVALID: one that is no number. A null under HR_NULLS_ERROR is INVALID
+ *  when the rows are made. */
 HR_API HR_USE_RESULT hr_status hr_dataset_pack(const hr_dataset *dataset, const char *const *names,
                                                const char *as, const hr_pack_options *options,
                                                hr_dataset **out, hr_error *err);
@@ -121,8 +134,8 @@ typedef hr_status (*hr_block_function)(void *context, const hr_block *in, hr_blo
 typedef struct hr_function_options {
     size_t size;
     const char *name; /**< for explain and statistics */
-    const hr_schema *
-        schema; /**< of what it returns; NULL: found by running it on the first rows when first needed */
+    /** Of what it returns; NULL: found by running it on the first rows when first needed */
+    const hr_schema *schema;
     int64_t batch_rows; /**< rows a call, cut from each fragment's start; 0: blocks as they come */
     void (*release)(
         void *context); /**< called once when nobody can call the function any more; may be NULL */
@@ -131,6 +144,7 @@ typedef struct hr_function_options {
     {                                                                                              \
         sizeof(hr_function_options), NULL, NULL, 0, NULL                                           \
     }
+/** `context` is the caller's until options.release was called with it; on failure it never is. */
 HR_API HR_USE_RESULT hr_status hr_dataset_map_blocks(const hr_dataset *dataset,
                                                      hr_block_function function, void *context,
                                                      const hr_function_options *options,
@@ -148,13 +162,14 @@ typedef struct hr_process_options {
     const char *name;
     int64_t batch_rows; /**< as hr_function_options */
     const hr_schema *schema;
-    const char
-        *identity; /**< tells it from others in hr_position.plan_hash; NULL: the payload does */
+    /** Tells it from others in hr_position.plan_hash; NULL: the payload does */
+    const char *identity;
 } hr_process_options;
 #define HR_PROCESS_OPTIONS_INIT                                                                    \
     {                                                                                              \
         sizeof(hr_process_options), NULL, NULL, 0, 0, NULL, 0, NULL, NULL                          \
     }
+/** Processes are started when rows are first asked for. INVALID: argv names no program. */
 HR_API HR_USE_RESULT hr_status hr_dataset_map_process(const hr_dataset *dataset,
                                                       const hr_process_options *options,
                                                       hr_dataset **out, hr_error *err);
@@ -174,17 +189,18 @@ HR_API const void *hr_user_error_details(size_t *bytes_out);
 
 /* --- whole datasets --- */
 
-/** The first `rows` rows. Nothing behind them is read. */
+/** The first `rows` rows (fewer where there are fewer). Nothing behind them is read. */
 HR_API HR_USE_RESULT hr_status hr_dataset_limit(const hr_dataset *dataset, int64_t rows,
                                                 hr_dataset **out, hr_error *err);
-/** One after the other; equal schemas. */
+/** One after the other. INVALID: schemas differ, or they are of several runtimes. */
 HR_API HR_USE_RESULT hr_status hr_dataset_union(const hr_dataset *const *datasets, int32_t count,
                                                 hr_dataset **out, hr_error *err);
-/** The same rows in `blocks` blocks of nearly equal row counts, in order. */
+/** The same rows in `blocks` blocks of nearly equal row counts, in order. Where only a run can tell how
+ *  many rows there are, it is run once and kept (materialize). */
 HR_API HR_USE_RESULT hr_status hr_dataset_repartition(const hr_dataset *dataset, int64_t blocks,
                                                       hr_dataset **out, hr_error *err);
 /** Part `index` of `count` contiguous parts: by blocks, or (equal) of exactly rows / count rows
- *  each, the rest dropped. */
+ *  each, the rest dropped. INVALID: equal, and only a run can tell how many rows there are. */
 HR_API HR_USE_RESULT hr_status hr_dataset_split(const hr_dataset *dataset, int32_t count,
                                                 int32_t index, bool equal, hr_dataset **out,
                                                 hr_error *err);
@@ -230,7 +246,8 @@ HR_API HR_USE_RESULT hr_status hr_dataset_train_test_split(const hr_dataset *dat
                                                            const hr_split_options *options,
                                                            hr_dataset **train_out,
                                                            hr_dataset **test_out, hr_error *err);
-/** Runs the plan now and keeps its blocks in the store, spilled beyond the budget. The result reads from there. */
+/** Runs the plan now and keeps its blocks in the store, spilled beyond the budget, until the last
+ *  reference to *out goes. LIMIT: the disk is full, or spilling is off; the message has the numbers. */
 HR_API HR_USE_RESULT hr_status hr_dataset_materialize(const hr_dataset *dataset, hr_dataset **out,
                                                       hr_error *err);
 
@@ -272,8 +289,8 @@ HR_API HR_USE_RESULT hr_status hr_dataset_stats(const hr_dataset *dataset, bool 
                                                 hr_error *err);
 
 typedef struct hr_source_stats {
-    int64_t
-        sources;  /**< origins of its rows: files, ranges, blocks; none when it was materialised */
+    /** Origins of its rows: files, ranges, blocks; none when it was materialised */
+    int64_t sources;
     int64_t rows; /**< of one whole reading of all of them; -1: footers were not all read yet */
     int64_t rows_read;  /**< that they gave so far, to whoever read them */
     int64_t bytes_read; /**< from storage; of origins without storage the bytes of the values */
@@ -287,7 +304,8 @@ HR_API HR_USE_RESULT hr_status hr_dataset_get_source_stats(const hr_dataset *dat
 /** The first `rows` rows (fewer at the end) as one block on the heap. */
 HR_API HR_USE_RESULT hr_status hr_dataset_take(const hr_dataset *dataset, int64_t rows,
                                                hr_block **out, hr_error *err);
-/** Everything, as an Arrow stream that runs the plan as it is pulled; holds a reference. */
+/** Everything, as an Arrow stream that runs the plan as it is pulled; it holds a reference, and the
+ *  caller releases it. */
 HR_API HR_USE_RESULT hr_status hr_dataset_export(const hr_dataset *dataset,
                                                  struct ArrowArrayStream *out, hr_error *err);
 

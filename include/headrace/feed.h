@@ -33,8 +33,8 @@ typedef struct hr_feed_stats {
 typedef struct hr_feed_options {
     size_t size;
     double timeout_s; /**< of one next: HR_TIMEOUT when nothing came. Default: none */
-    const char *
-        digest; /**< a folder: rank-R.digest in it gets a line a batch; reads every batch whole. Default: none */
+    /** A folder: rank-R.digest in it gets a line a batch; reads every batch whole. Default: none. */
+    const char *digest;
 } hr_feed_options;
 #define HR_FEED_OPTIONS_INIT                                                                       \
     {                                                                                              \

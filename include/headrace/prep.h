@@ -23,7 +23,7 @@ typedef enum hr_fit_status {
     HR_FITTED = 3,
 } hr_fit_status;
 
-/** Assignments as hr_dataset_map. */
+/** Assignments as hr_dataset_map; columns are looked up when it is applied. INVALID: where in the text. */
 HR_API HR_USE_RESULT hr_status hr_prep_map(const char *assignments, hr_prep **out, hr_error *err);
 /** The user's function on blocks; options may be NULL (hr_dataset_map_blocks). */
 HR_API HR_USE_RESULT hr_status hr_prep_map_blocks(hr_block_function function, void *context,
@@ -53,7 +53,8 @@ HR_API HR_USE_RESULT hr_status hr_prep_chain(hr_prep *const *preps, int32_t coun
 HR_API hr_prep *hr_prep_ref(const hr_prep *prep);
 HR_API void hr_prep_unref(hr_prep **prep);
 HR_API hr_fit_status hr_prep_fit_status(const hr_prep *prep);
-/** Learns from the dataset, in one pass for all columns of a stage. Stateless ones come back as they are. */
+/** Learns from the dataset, in one pass for all columns of a stage. Stateless ones come back as they
+ *  are. NOT_FOUND, INVALID: a column is missing or is no number. */
 HR_API HR_USE_RESULT hr_status hr_prep_fit(const hr_prep *prep, const hr_dataset *dataset,
                                            hr_prep **out, hr_error *err);
 /** Lazily applied. INVALID: not fitted. */
@@ -64,8 +65,10 @@ HR_API HR_USE_RESULT hr_status hr_prep_transform_block(const hr_prep *prep, cons
                                                        hr_block **out, hr_error *err);
 /** What was learned, by name ("mean(x)"), as JSON. Freed with hr_text_free. */
 HR_API HR_USE_RESULT hr_status hr_prep_learned(const hr_prep *prep, char **out, hr_error *err);
-/** As JSON, and back. UNSUPPORTED: functions of the user cannot be saved here. */
+/** As JSON, freed with hr_text_free. UNSUPPORTED: functions of the user cannot be saved here. */
 HR_API HR_USE_RESULT hr_status hr_prep_save(const hr_prep *prep, char **out, hr_error *err);
+/** What hr_prep_save wrote. INVALID: it is no saved preprocessor, and where; UNSUPPORTED: of a later
+ *  release; LIMIT: larger than any is. */
 HR_API HR_USE_RESULT hr_status hr_prep_load(const char *json, hr_prep **out, hr_error *err);
 /** "Chain(preprocessors=(StandardScaler(columns=['a'], ...), BatchMapper(x = x * 2)))". Returns buffer. */
 HR_API const char *hr_prep_print(const hr_prep *prep, char *buffer, size_t room);

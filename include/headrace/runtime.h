@@ -23,11 +23,11 @@ typedef struct hr_runtime_options {
     /** Bytes for shared memory and the pipeline's heap together. Default: the smaller of 30 % of
      *  the available memory and half of what the control group leaves; HEADRACE_MEMORY. */
     int64_t memory_bytes;
-    int64_t
-        threads; /**< that decode and transform. Default: the processors of this process; HEADRACE_THREADS */
+    /** That decode and transform. Default: the processors of this process; HEADRACE_THREADS */
+    int64_t threads;
     int64_t io_threads; /**< that read ahead. Default 4 */
-    const char *
-        spill_dir; /**< where what does not fit goes. Default: HEADRACE_SPILL, TMPDIR, /var/tmp. "none": nowhere */
+    /** Where what does not fit goes. Default: HEADRACE_SPILL, TMPDIR, /var/tmp. "none": nowhere */
+    const char *spill_dir;
     /** Slots that trainers share; ingest takes none. Default: the processors of this process, and no
      *  GPU; HEADRACE_CPUS, HEADRACE_GPUS. */
     int64_t cpus, gpus;
@@ -49,7 +49,8 @@ typedef struct hr_memory_stats {
     uint64_t budget_bytes;
     uint64_t used_bytes, peak_bytes;             /**< arena pages and pipeline heap together */
     uint64_t arena_used_bytes, arena_peak_bytes; /**< shared memory: pages touched */
-    uint64_t object_count, needed_bytes;
+    uint64_t object_count;
+    uint64_t needed_bytes; /**< of objects that are kept or held: what cannot simply go */
     uint64_t spilled_bytes, spilled_objects, restored_bytes, restored_objects;
     double spill_write_s, restore_read_s; /**< the store's own time in writes and reads */
     uint64_t consumed_bytes;              /**< handed to consumers */

@@ -69,23 +69,23 @@ typedef struct hr_stream_options {
     size_t size;
     int64_t batch_rows; /**< rows a batch; 0: whole blocks, dealt to ranks in turn */
     bool drop_last;     /**< as tail = HR_TAIL_DROP */
-    int64_t
-        prefetch_blocks; /**< batches (or blocks) made ahead of each reader; 0: by bytes; HR_PREFETCH_NONE: none */
-    int64_t
-        prefetch_bytes; /**< made ahead of all readers together; 0: found from the data and the budget */
-    int64_t ranks;      /**< readers. Default 1 */
-    int64_t
-        epochs; /**< from first_epoch, or from the position's, on. Default 1; HR_EPOCHS_ENDLESS */
+    /** Batches (or blocks) made ahead of each reader; 0: by bytes; HR_PREFETCH_NONE: none */
+    int64_t prefetch_blocks;
+    /** Made ahead of all readers together; 0: found from the data and the budget */
+    int64_t prefetch_bytes;
+    int64_t ranks; /**< readers. Default 1 */
+    /** From first_epoch, or from the position's, on. Default 1; HR_EPOCHS_ENDLESS */
+    int64_t epochs;
     hr_shuffle shuffle;
     uint64_t seed;
-    int64_t
-        window_rows; /**< default 16,384, or what 64 MiB hold where rows are wide, by the footers */
+    /** Default 16,384, or what 64 MiB hold where rows are wide, by the footers */
+    int64_t window_rows;
     int64_t first_epoch;       /**< the number of the first epoch: it enters into the order */
     int64_t global_batch_rows; /**< rows a step, over all ranks; instead of batch_rows */
     hr_tail tail;
     int64_t order_lanes; /**< default 8, and never more than there are fragments */
-    const hr_position
-        *position; /**< go on from there; NULL: from the start of first_epoch. Borrowed */
+    /** Go on from there; NULL: from the start of first_epoch. Borrowed */
+    const hr_position *position;
 } hr_stream_options;
 #define HR_STREAM_OPTIONS_INIT                                                                     \
     {                                                                                              \

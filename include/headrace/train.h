@@ -27,10 +27,10 @@ typedef struct hr_trainer_dataset {
 
 typedef enum hr_worker_end {
     HR_WORKER_DONE = 0,
-    HR_WORKER_FAILED = 1,
-    HR_WORKER_DIED = 2,
-    HR_WORKER_IDLE = 3,
-    HR_WORKER_CANCELLED = 4
+    HR_WORKER_FAILED = 1,    /**< its loop returned a failure: `message` has its words */
+    HR_WORKER_DIED = 2,      /**< without a word: a signal, or an exit before it was done */
+    HR_WORKER_IDLE = 3,      /**< ended by worker_idle_s */
+    HR_WORKER_CANCELLED = 4, /**< ended with the run */
 } hr_worker_end;
 
 typedef struct hr_worker_result {
@@ -60,8 +60,8 @@ typedef struct hr_trainer_options {
     size_t payload_bytes;
     const hr_trainer_dataset *datasets;
     int32_t dataset_count;
-    double
-        worker_idle_s; /**< a worker that asks for nothing and reports nothing for so long is ended; 0: never */
+    /** A worker that asks for nothing and reports nothing for so long is ended; 0: never */
+    double worker_idle_s;
     /** Called for each report (metrics coalesce when a worker is faster) and each line that a worker
      *  prints through its session (rank -1: the trainer's own words, as the watchdog's). May be
      *  NULL. A value other than HR_OK ends the run. */
@@ -82,21 +82,21 @@ typedef struct hr_trainer_options {
     /** Where checkpoints are kept, as checkpoint_000000 and on; made when missing, held by one trainer
      *  at a time. NULL: workers cannot report checkpoints. */
     const char *run_folder;
-    const char *
-        resume_from; /**< a checkpoint's folder, or a run's (its last one): where the workers begin */
-    int64_t keep;    /**< the newest so many checkpoints stay; 0: all */
-    const char *
-        keep_metric; /**< with keep: those stay whose metric of this name is largest, and the last */
+    /** A checkpoint's folder, or a run's (its last one): where the workers begin */
+    const char *resume_from;
+    int64_t keep; /**< the newest so many checkpoints stay; 0: all */
+    /** With keep: those stay whose metric of this name is largest, and the last */
+    const char *keep_metric;
     bool keep_smallest;       /**< smallest instead */
     const void *preprocessor; /**< kept in each checkpoint as preprocessor.json */
     size_t preprocessor_bytes;
     /** How often all workers are ended and started again, from the last checkpoint, after one failed,
      *  died or was idle. 0: never: who died is told of, the others go on. HR_FAILURES_ENDLESS. */
     int64_t max_failures;
-    bool
-        fail_fast; /**< a worker that dies ends the run at once, as with max_failures; without: the others go on */
-    double
-        stall_warning_s; /**< nothing moved for so long: a line says who waits for whom. Default 30; HR_STALL_SILENT */
+    /** A worker that dies ends the run at once, as with max_failures; without: the others go on */
+    bool fail_fast;
+    /** Nothing moved for so long: a line says who waits for whom. Default 30; HR_STALL_SILENT */
+    double stall_warning_s;
     /** A checkpoint was committed (after on_report had its metrics); `folder` is its path. */
     void (*on_checkpoint)(void *context, int64_t rank, const char *json, const char *folder);
     /** Workers are started again for the n-th time; `reason` says which one failed, and of what. */
@@ -126,17 +126,17 @@ typedef struct hr_trainer_life {
 typedef struct hr_trainer_result {
     int64_t worker_count;
     hr_worker_result *workers; /**< of the last life */
-    uint64_t
-        peak_anonymous_bytes; /**< largest sample of the workers' and this process's anonymous memory together */
+    /** Largest sample of the workers' and this process's anonymous memory together */
+    uint64_t peak_anonymous_bytes;
     hr_stream_stats stream; /**< of all streams that workers opened */
     double seconds;
     uint64_t peak_bytes; /**< the same with the arena's pages, each counted once */
     int64_t life_count;  /**< 1 + restarts */
     hr_trainer_life *lives;
     int64_t checkpoints; /**< committed by this trainer */
-    char *
-        last_checkpoint; /**< path of the last one committed, or of the one resumed from; NULL: none */
-    int64_t stalls;      /**< how often the watchdog spoke */
+    /** Path of the last one committed, or of the one resumed from; NULL: none */
+    char *last_checkpoint;
+    int64_t stalls; /**< how often the watchdog spoke */
 } hr_trainer_result;
 
 typedef struct hr_trainer hr_trainer;
@@ -163,10 +163,9 @@ HR_API HR_USE_RESULT hr_status hr_trainer_finish(hr_trainer **trainer, hr_traine
                                                  hr_error *err);
 
 /** Starts the workers, feeds them, waits; where slots are taken by trainers of other threads it waits for
- *  them too. HR_OK: all are done, or some died and the others
- *  finished: see result. A worker's loop failed: the
- *  status and words it ended with. CANCELLED: interrupted. *out is set
- *  whenever workers were started; free it. */
+ *  them too. HR_OK: all are done, or some died and the others finished: see result. A worker's loop
+ *  failed: the status and words it ended with. CANCELLED: interrupted. *out is set whenever workers
+ *  were started; free it. */
 HR_API HR_USE_RESULT hr_status hr_trainer_run(hr_runtime *runtime,
                                               const hr_trainer_options *options,
                                               hr_trainer_result **out, hr_error *err);
@@ -181,8 +180,11 @@ HR_API HR_USE_RESULT hr_status hr_checkpoint_find(const char *folder, char **out
 typedef struct hr_session hr_session;
 /** Attaches to the runtime that started this process. INVALID: no runtime did. */
 HR_API HR_USE_RESULT hr_status hr_session_open(hr_session **out, hr_error *err);
+/** This worker's number, from 0. */
 HR_API int64_t hr_session_rank(const hr_session *session);
+/** How many workers there are. */
 HR_API int64_t hr_session_world_size(const hr_session *session);
+/** What hr_trainer_options.payload was. Borrowed. */
 HR_API const void *hr_session_payload(const hr_session *session, size_t *bytes_out);
 /** The folder of the checkpoint that this life begins from (after a restart, or resume_from); NULL: from
  *  the start. Read-only, and there as long as this life lasts. Borrowed. */
@@ -243,10 +245,10 @@ typedef struct hr_check_options {
     uint64_t seed;
     int64_t window_rows;
     double worker_idle_s;
-    const char *
-        worker_program; /**< a program that calls hr_check_worker; NULL: this one with the argument "worker" */
-    double
-        start_s; /**< seconds this process had been running when the command began: first_batch_s counts from there */
+    /** A program that calls hr_check_worker; NULL: this one with the argument "worker" */
+    const char *worker_program;
+    /** The age of this process when the command began: first_batch_s counts from there. */
+    double start_s;
     hr_status (*on_tick)(void *context, int64_t rows, int64_t rows_expected,
                          hr_error *err); /**< progress */
     void *context;

@@ -18,8 +18,8 @@ typedef enum hr_option_type {
 
 typedef struct hr_option_row {
     const char *name; // as the struct's field: "batch_rows"
-    hr_option_type
-        type; // INT, BYTES: int64_t; SECONDS: double; BOOL: bool; TEXT: const char *; CHOICE: int
+    // INT, BYTES: int64_t; SECONDS: double; BOOL: bool; TEXT: const char *; CHOICE: int
+    hr_option_type type;
     size_t offset;              // offsetof the field
     double default_value;       // what zero means (INT, BYTES, SECONDS); shown in the reference
     double min, max;            // bounds after the default was applied

@@ -12,8 +12,8 @@
 
 // --- the end that feed and batches share ---
 
-static _Atomic uint32_t
-    forks; // counted in the child: a look at it costs less than asking for our pid
+// Counted in the child: a look at it costs less than asking for our pid
+static _Atomic uint32_t forks;
 static hr_once forks_once = HR_ONCE_INIT;
 
 static void note_fork(void)

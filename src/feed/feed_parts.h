@@ -25,8 +25,8 @@ typedef struct hr_own_buffer {
 typedef struct hr_feed_end {
     _Atomic uint32_t refs;
     pid_t pid; // of the process that opened it, for messages
-    uint32_t
-        forks; // how often this process had come out of a fork: a child refuses and frees nothing
+    // How often this process had come out of a fork: a child refuses and frees nothing
+    uint32_t forks;
     hr_port *port;
     hr_feed_origin origin;
     hr_mutex mutex;                          // guards: kept, kept_count

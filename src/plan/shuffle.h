@@ -55,8 +55,8 @@ typedef struct hr_shuffle_config {
     int64_t align_rows; // units are multiples of it where that makes none too large
     int64_t unit_rows;  // 0: found from the rows' size
     int64_t first_row;  // rows of the order that nobody wants: whole units of them are not made
-    uint32_t
-        partitions; // tests: streamed, in so many parts; 0: resident where it can be, parts by memory
+    // Tests: streamed, in so many parts; 0: resident where it can be, parts by memory
+    uint32_t partitions;
     hr_busy *busy;   // may be NULL
     hr_share *share; // borrowed: what is made counts to it; may be NULL
     void (*rewake)(void *context);

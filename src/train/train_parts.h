@@ -47,8 +47,8 @@ typedef struct hr_worker {
     uint64_t active_ns, active_mark; // when it last did something, and what we saw then
     uint64_t messages;
     int64_t batches, rows, undelivered_rows; // undelivered: -1 not known
-    bool *
-        restored; // by dataset: its first request was made, which goes on at the checkpoint's position
+    // By dataset: its first request was made, which goes on at the checkpoint's position
+    bool *restored;
     char *staged, *staged_metrics; // the folder that it fills; NULL: none
     int64_t left_rows; // of passes whose channel went before we knew why: undelivered if it died
 } hr_worker;
@@ -71,8 +71,8 @@ typedef struct hr_shared_pass {
     hr_stream *stream;
     uint64_t memory_ns; // its waits for room, when something moved last (stall.c)
     int64_t first_epoch;
-    const hr_position
-        *begins; // borrowed from the key or the checkpoint; NULL: at the start of first_epoch
+    // Borrowed from the key or the checkpoint; NULL: at the start of first_epoch
+    const hr_position *begins;
     bool *asked, *left; // by rank
 } hr_shared_pass;
 
