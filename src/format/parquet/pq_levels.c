@@ -112,8 +112,8 @@ HR_INLINE uint64_t run_bits(const pq_hybrid *h, size_t *count)
     return bits >> shift;
 }
 
-// Bit i of out = level i == level, for levels of one bit. False: too few levels, or one above 1. Where nulls are spread over
-// a column its runs are a dozen values long, so bits are gathered in a word and written when it is full.
+// Bit i of out = level i == level, for levels of one bit. False: too few levels, or one above 1. Where nulls are
+// spread over a column its runs are a dozen values long, so bits are gathered in a word and written when it is full.
 static bool levels_to_bits(pq_hybrid *h, size_t count, uint8_t level, uint8_t *out)
 {
     uint64_t word = 0, flip = level ? 0 : ~0ull;
