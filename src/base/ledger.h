@@ -49,12 +49,13 @@ uint64_t hr__scratch_trim(hr_scratch *scratch);
 typedef struct hr_spare {
     // Frees some of it that nobody uses at the moment; returns the bytes. Any thread; may give scratch, not take it.
     uint64_t (*give)(struct hr_spare *self, uint64_t bytes);
+    bool first;            // asked before all others, and before kept buffers go
     struct hr_spare *next; // the scratch's
 } hr_spare;
 void hr__scratch_add_spare(hr_scratch *scratch, hr_spare *spare);
 void hr__scratch_remove_spare(hr_scratch *scratch,
                               hr_spare *spare); // waits for a call of `give` under way
-// Kept buffers, then spares in turn, until `bytes` are back or nothing is left; returns how many.
+// Spares that are `first`, kept buffers, then the other spares in turn, until `bytes` are back or nothing is left; returns how many.
 uint64_t hr__scratch_reclaim(hr_scratch *scratch, uint64_t bytes);
 
 #endif

@@ -296,15 +296,28 @@ void hr__scratch_remove_spare(hr_scratch *scratch, hr_spare *spare)
     hr__mutex_unlock(&scratch->spare_mutex);
 }
 
+// Under the spare mutex.
+static uint64_t ask_first(hr_scratch *s, uint64_t bytes)
+{
+    uint64_t done = 0;
+    for (hr_spare *spare = s->spares; spare && done < bytes; spare = spare->next)
+        if (spare->first)
+            done += spare->give(spare, bytes - done);
+    return done;
+}
+
 uint64_t hr__scratch_reclaim(hr_scratch *scratch, uint64_t bytes)
 {
-    uint64_t done = hr__scratch_trim(scratch);
     hr__mutex_lock(&scratch->spare_mutex);
+    uint64_t done = ask_first(scratch, bytes);
+    bool enough = done >= bytes;
+    if (!enough)
+        done += hr__scratch_trim(scratch);
     for (hr_spare *first = NULL; done < bytes;) {
         hr_spare *spare = scratch->spares;
         if (!spare || spare == first)
             break; // all were asked since one gave
-        uint64_t given = spare->give(spare, bytes - done);
+        uint64_t given = spare->first ? 0 : spare->give(spare, bytes - done);
         done += given;
         if (given || !first)
             first = given ? NULL : spare;
@@ -313,6 +326,7 @@ uint64_t hr__scratch_reclaim(hr_scratch *scratch, uint64_t bytes)
         spare->next = NULL;
     }
     hr__mutex_unlock(&scratch->spare_mutex);
-    hr__scratch_trim(scratch); // what was given as scratch is kept there
+    if (!enough)
+        hr__scratch_trim(scratch); // what was given as scratch is kept there
     return done;
 }

@@ -36,7 +36,7 @@ struct hr_runtime {
     uint64_t arena_bytes;
     hr_scratch *scratch;
     hr_store *store;
-    hr_spare idle_pages; // the arena's, for whoever lacks scratch
+    hr_spare offered, idle_pages; // the arena's, for whoever lacks scratch
     bool has_spare;
     hr_pool pool;
     hr_queue *io_queue;

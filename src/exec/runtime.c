@@ -112,10 +112,18 @@ static uint64_t give_idle_pages(hr_spare *spare, uint64_t bytes)
     return hr__store_trim(rt->store, bytes);
 }
 
+static uint64_t give_offered(hr_spare *spare, uint64_t bytes)
+{
+    hr_runtime *rt = (hr_runtime *)((char *)spare - offsetof(hr_runtime, offered));
+    return hr__store_trim_offered(rt->store, bytes);
+}
+
 static void free_runtime(hr_runtime *rt)
 {
-    if (rt->has_spare)
+    if (rt->has_spare) {
         hr__scratch_remove_spare(rt->scratch, &rt->idle_pages);
+        hr__scratch_remove_spare(rt->scratch, &rt->offered);
+    }
     if (rt->service)
         hr__service_close(&rt->service);
     hr__io_stop(rt);
@@ -150,6 +158,8 @@ static hr_status open_parts(hr_runtime *rt, const hr_runtime_options *o, hr_erro
     hr__store_set_reserve(rt->store, rt->arena_bytes / RESERVE_PART);
     rt->idle_pages.give = give_idle_pages;
     hr__scratch_add_spare(rt->scratch, &rt->idle_pages);
+    rt->offered = (hr_spare){.give = give_offered, .first = true};
+    hr__scratch_add_spare(rt->scratch, &rt->offered);
     rt->has_spare = true;
     HR_TRY(hr__io_start(rt, (int)o->io_threads, err));
     return HR_OK;

@@ -3,7 +3,9 @@
 //
 // A piece is found again by its unit and its rows, so units are cut in the same way in each epoch of a stream. What is
 // kept is what the branch's first program made: row-local work is not done again. Functions of the user are called in
-// each epoch, on the same rows as before; they may be random.
+// each epoch, on the same rows as before; they may be random. When not all fits, the first rows of the data stay and the
+// others are read again, the same ones in each epoch: a page is read for any of its rows, so pieces here and there would
+// save nothing.
 #include "plan/epoch_cache.h"
 #include "base/map.h"
 #include <stdatomic.h>
@@ -104,7 +106,7 @@ static kept_piece *piece_at(hr_epoch_cache *c, const place *at)
     return hr__map_get(c->places, at, sizeof *at, &number) ? &c->pieces.items[number] : NULL;
 }
 
-bool hr__piece_find(const hr_task *t, hr_result *out)
+hr_status hr__piece_find(hr_task *t, bool urgent, hr_result *out)
 {
     const hr_unit *u = &t->unit->unit;
     hr_epoch_cache *c = u->branch->cache;
@@ -119,14 +121,26 @@ bool hr__piece_find(const hr_task *t, hr_result *out)
     if (found)
         *out = (hr_result){.object = p->object, .rows = p->out_rows, .bytes = p->bytes};
     hr__mutex_unlock(&c->mutex);
-    if (!found || !hr__store_take_offered(hr__runtime_store(c->runtime), t->share, out->object)) {
+    hr_status status = found ? HR_OK : HR_END;
+    if (found && out->object)
+        status =
+            hr__store_take_offered(hr__runtime_store(c->runtime), t->share, out->object, urgent);
+    if (status != HR_OK)
         *out = (hr_result){0};
-        if (later)
-            atomic_fetch_add_explicit(&c->rows_missed, t->rows, memory_order_relaxed);
-        return false;
-    }
-    atomic_fetch_add_explicit(&c->rows_taken, t->rows, memory_order_relaxed);
-    return true;
+    if (status == HR_OK)
+        atomic_fetch_add_explicit(&c->rows_taken, t->rows, memory_order_relaxed);
+    else if (status == HR_END && later && !t->missed)
+        atomic_fetch_add_explicit(&c->rows_missed, t->rows, memory_order_relaxed);
+    t->missed |= status == HR_END; // it may be asked again when there was no room to read it
+    return status;
+}
+
+// Who stays when not all fits: the lowest. Beyond what the bits can tell the newest go first.
+static uint64_t order_of(const place *at)
+{
+    uint64_t part = HR_MIN((uint64_t)at->part, 0xfffffu);
+    uint64_t fragment = HR_MIN((uint64_t)at->fragment, 0xffffu);
+    return part << 44 | fragment << 28 | HR_MIN((uint64_t)at->first >> 6, 0xfffffffu);
 }
 
 void hr__piece_offer(const hr_task *t, const hr_result *made)
@@ -135,7 +149,8 @@ void hr__piece_offer(const hr_task *t, const hr_result *made)
     hr_epoch_cache *c = u->branch->cache;
     place at = {u->part, u->fragment, t->first};
     kept_piece kept = {made->object, t->rows, made->rows, made->bytes};
-    if (!made->object || !hr__store_offer(hr__runtime_store(c->runtime), made->object))
+    if (made->object &&
+        !hr__store_offer(hr__runtime_store(c->runtime), made->object, order_of(&at)))
         return;
     hr_object_id before = 0;
     hr__mutex_lock(&c->mutex);
@@ -159,16 +174,17 @@ bool hr__unit_is_kept(const hr_unit *u)
 {
     hr_epoch_cache *c = u->branch->cache;
     place at = {u->part, u->fragment, u->first};
-    hr_object_id object = 0;
     if (!c)
         return false;
     hr__mutex_lock(&c->mutex);
     const kept_piece *p = piece_at(c, &at);
-    if (p)
-        object = p->object;
+    bool known = p != NULL;
+    hr_object_id object = known ? p->object : 0;
     hr__mutex_unlock(&c->mutex);
     hr_store *store = hr__runtime_store(c->runtime);
-    if (!hr__store_take_offered(store, NULL, object))
+    if (!known || !object) // nothing is left of its first rows
+        return known;
+    if (hr__store_take_offered(store, NULL, object, false) != HR_OK)
         return false;
     hr__store_unref(store, object);
     return true;

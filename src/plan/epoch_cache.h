@@ -13,8 +13,9 @@ void hr__epoch_cache_close(hr_epoch_cache **cache);
 
 // Whether the task's rows, through the branch's first program, are the same in each epoch and may be looked up.
 bool hr__piece_is_kept(const hr_task *task);
-// An object with a reference, or false: it is not there.
-bool hr__piece_find(const hr_task *task, hr_result *out);
+// HR_OK: an object with a reference, or none where nothing was left of the rows. HR_END: it is not there. HR_AGAIN: it
+// is, but the task's share has no room for it now.
+HR_USE_RESULT hr_status hr__piece_find(hr_task *task, bool urgent, hr_result *out);
 void hr__piece_offer(const hr_task *task, const hr_result *made);
 bool hr__unit_is_kept(const hr_unit *unit); // its first piece is there: nothing need be read ahead
 

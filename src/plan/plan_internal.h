@@ -301,6 +301,7 @@ typedef struct hr_task {
     hr_share *share; // borrowed: what the object counts to
     bool oldest;     // nothing before it is unfinished
     bool urgent;     // nothing goes on without it: it is read narrowly rather than not at all
+    bool missed;     // it was looked for among what is kept (epoch_cache.c)
     hr_marks *marks; // owned; NULL: none. Of rows that go in, then of rows that came out
     const _Atomic bool
         *stop; // nobody wants the result any more: looked at between calls of functions

@@ -273,26 +273,32 @@ static hr_status pass_whole(hr_task *t, hr_result *out, hr_error *err)
 }
 
 // What a function gets may be kept in the arena, where there is room at once; else it is made as if nothing were kept.
-static bool read_to_keep(hr_task *t, const hr_target *target, hr_result *out)
+static hr_status read_to_keep(hr_task *t, const hr_target *target, hr_result *out, hr_error *err)
 {
     hr_target keep = *target;
     hr_result made = {0};
     keep.place = HR_PLACE_ARENA;
     keep.oldest = false;
     keep.share = t->share;
-    if (!hr__piece_find(t, &made)) {
-        if (hr__task_read(t, &keep, &made, NULL) != HR_OK || !made.object)
-            return false;
+    hr_status status = hr__piece_find(t, t->urgent, &made);
+    if (status == HR_AGAIN && !t->urgent)
+        return HR_AGAIN;
+    if (status != HR_OK) {
+        if (hr__task_read(t, &keep, &made, NULL) != HR_OK)
+            return hr__task_read(t, target, out, err);
         hr__piece_offer(t, &made);
     }
     hr_store *store = hr__runtime_store(t->unit->runtime);
-    const hr_program *program = t->unit->unit.branch->stages[0].program;
-    hr_status status =
-        hr__store_block(store, made.object, hr__program_schema(program), &out->block, NULL);
+    const hr_schema *schema = hr__program_schema(t->unit->unit.branch->stages[0].program);
+    if (!made.object) { // a block of no rows is wanted
+        hr_gather_piece nothing = {0};
+        return hr__gather(schema, &nothing, 0, target, out, err);
+    }
+    status = hr__store_block(store, made.object, schema, &out->block, err);
     hr__store_unref(store, made.object); // the block has one of its own
     out->rows = made.rows;
     out->bytes = made.bytes;
-    return status == HR_OK;
+    return status;
 }
 
 // Reads the rows through the first program, unless that was done in an earlier epoch and is still there.
@@ -301,9 +307,10 @@ static hr_status read_rows(hr_task *t, const hr_target *target, hr_result *out, 
     if (!hr__piece_is_kept(t))
         return hr__task_read(t, target, out, err);
     if (target->place != HR_PLACE_ARENA)
-        return read_to_keep(t, target, out) ? HR_OK : hr__task_read(t, target, out, err);
-    if (hr__piece_find(t, out))
-        return HR_OK;
+        return read_to_keep(t, target, out, err);
+    hr_status status = hr__piece_find(t, t->urgent, out);
+    if (status != HR_END)
+        return status;
     HR_TRY(hr__task_read(t, target, out, err));
     hr__piece_offer(t, out);
     return HR_OK;

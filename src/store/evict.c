@@ -167,7 +167,8 @@ void hr__evict_room(hr_store *store)
     if (!spill)
         return;
     if (spill->ahead_bytes &&
-        store->used_bytes + store->reserve_bytes + spill->ahead_bytes <= store->bytes_max)
+        store->used_bytes - store->idle_bytes + store->reserve_bytes + spill->ahead_bytes <=
+            store->bytes_max)
         spill->ahead = true;
     hr__evict_watch(store);
 }

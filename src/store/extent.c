@@ -106,19 +106,20 @@ static bool reclaim(hr_store *store, uint64_t bytes)
     return done > 0;
 }
 
-// Charges `bytes` more pages, punching idle ones where it must.
+// Charges `bytes` more pages, punching idle ones where it must. What is offered goes before others are asked.
 static hr_status charge(hr_store *store, uint64_t bytes)
 {
     hr_extents *e = &store->extents;
     for (;;) { // the lock is let go of on the way: both are asked again
-        if (e->charged_bytes + bytes > store->bytes_max) {
-            if (!hr__extent_trim(store, e->charged_bytes + bytes - store->bytes_max))
+        uint64_t most = store->bytes_max + store->idle_bytes; // may go, and stands beside
+        if (e->charged_bytes + bytes > most) {
+            if (!hr__extent_trim(store, e->charged_bytes + bytes - most))
                 return HR_AGAIN;
             continue;
         }
         if (hr__ledger_try_charge(store->ledger, HR_LEDGER_ARENA, bytes))
             break;
-        if (!hr__extent_trim(store, bytes) && !reclaim(store, bytes))
+        if (!hr__extent_trim(store, bytes) && (store->idle_bytes || !reclaim(store, bytes)))
             return HR_AGAIN;
     }
     e->charged_bytes += bytes;

@@ -118,16 +118,19 @@ hr_status hr__room_take(hr_store *store, uint64_t bytes, bool urgent, hr_extent 
                         hr_error *err)
 {
     uint64_t held = urgent ? 0 : store->reserve_bytes;
-    if (store->used_bytes + bytes + held > store->bytes_max)
+    if (store->used_bytes - store->idle_bytes + bytes + held > store->bytes_max)
         return HR_AGAIN;
-    return hr__extent_take(store, bytes, out, err);
+    hr_status status = hr__extent_take(store, bytes, out, err);
+    while (status == HR_AGAIN && hr__offered_drop(store, bytes))
+        status = hr__extent_take(store, bytes, out, err);
+    return status;
 }
 
 bool hr__store_lacks_ledger(hr_store *store, const hr_share *share, size_t bytes)
 {
     uint64_t need = hr__page_up(bytes);
     hr__mutex_lock(&store->lock);
-    bool room = store->used_bytes + need <= store->bytes_max &&
+    bool room = store->used_bytes - store->idle_bytes + need <= store->bytes_max &&
                 (!share || hr__share_allows(store, share, need, true));
     hr__mutex_unlock(&store->lock);
     return room;
@@ -144,8 +147,6 @@ static hr_status take_room(hr_store *store, hr_share *share, uint64_t need, bool
     }
     hr_status status = hr__room_take(store, need, urgent, out, err);
     if (status == HR_AGAIN && hr__evict_now(store, need))
-        status = hr__room_take(store, need, urgent, out, err);
-    while (status == HR_AGAIN && hr__offered_drop(store, need))
         status = hr__room_take(store, need, urgent, out, err);
     return status == HR_AGAIN ? hr__evict_start(store, need, err) : status;
 }

@@ -103,14 +103,26 @@ void hr__store_set_reserve(hr_store *store, uint64_t bytes)
     hr__store_room(store, waiting);
 }
 
-uint64_t hr__store_trim(hr_store *store, uint64_t bytes)
+static uint64_t trim(hr_store *store, uint64_t bytes, bool anyway)
 {
+    uint64_t done = 0;
     hr__mutex_lock(&store->lock);
-    uint64_t done = hr__extent_trim(store, bytes);
+    if (anyway || store->idle_bytes)
+        done = hr__extent_trim(store, bytes);
     if (done < bytes && hr__offered_drop(store, bytes - done))
         done += hr__extent_trim(store, bytes - done);
     hr__mutex_unlock(&store->lock);
     return done;
+}
+
+uint64_t hr__store_trim(hr_store *store, uint64_t bytes)
+{
+    return trim(store, bytes, true);
+}
+
+uint64_t hr__store_trim_offered(hr_store *store, uint64_t bytes)
+{
+    return trim(store, bytes, false);
 }
 
 void hr__store_count_consumed(hr_store *store, uint64_t bytes)
@@ -151,7 +163,7 @@ void hr__store_stats(hr_store *store, hr_store_stats *out)
     const hr_spill *spill = store->spill;
     *out = (hr_store_stats){
         .arena_bytes_max = store->bytes_max,
-        .arena_used_bytes = store->used_bytes,
+        .arena_used_bytes = store->used_bytes - store->idle_bytes,
         .arena_charged_bytes = store->extents.charged_bytes,
         .arena_peak_bytes = store->extents.peak_bytes,
         .object_count = store->object_count,

@@ -96,15 +96,20 @@ HR_USE_RESULT hr_status hr__store_block(hr_store *store, hr_object_id id, const 
                                         hr_block **out, hr_error *err);
 
 // --- offered objects: kept as long as nobody lacks the room ---
-// Takes a reference of its own if there is room now. When it is the only one the object counts to no share.
-bool hr__store_offer(hr_store *store, hr_object_id id);
-// True: it is there, the caller has a reference, and it counts to the share (NULL: to none) while anybody holds it.
-bool hr__store_take_offered(hr_store *store, hr_share *share, hr_object_id id);
+// Takes a reference of its own if there is room now, or what was offered with a higher order can go. When it is the
+// only one the object counts to no share.
+bool hr__store_offer(hr_store *store, hr_object_id id, uint64_t order);
+// HR_OK: it is there, the caller has a reference, and it counts to the share (NULL: to none) while anybody holds it.
+// HR_AGAIN: it is there, but the share has no room for it now, as in hr__store_create_in. HR_END: it is gone.
+HR_USE_RESULT hr_status hr__store_take_offered(hr_store *store, hr_share *share, hr_object_id id,
+                                               bool urgent);
 void hr__store_withdraw(hr_store *store, hr_object_id id); // fine when it is gone
 
-// Gives pages of idle extents back, coldest first, until `bytes` are back or none is left; tells how many. For
-// whoever shares the ledger and was refused.
+// Gives pages of idle extents back, coldest first, then those of what was offered, until `bytes` are back or none is
+// left; tells how many. For whoever shares the ledger and was refused.
 uint64_t hr__store_trim(hr_store *store, uint64_t bytes);
+// The same as long as something is offered that can go: that is done without first.
+uint64_t hr__store_trim_offered(hr_store *store, uint64_t bytes);
 
 // --- series: kept objects in plan order ---
 typedef struct hr_series hr_series;

@@ -102,6 +102,7 @@ typedef struct hr_entry {
     uint64_t disk_offset, disk_bytes; // disk_bytes 0: no copy
     uint64_t next_use;                // evict.c: distance, only valid within one plan
     struct hr_share *share;           // that it counts to; NULL: none. A reference
+    uint64_t offer_order;             // offered: the highest goes first
     struct hr_entry *next;            // free list
 } hr_entry;
 #define HR_ENTRY_CHUNK 256
@@ -128,7 +129,7 @@ struct hr_store {
     hr_extents extents;
     HR_VEC(hr_entry *) chunks;
     hr_entry *free_entries;
-    HR_VEC(hr_entry *) offered; // a reference of each; the newest last
+    HR_VEC(hr_entry *) offered; // a reference of each, by offer_order
     uint64_t idle_bytes;        // of those that nobody else holds
     hr_series *series;          // list of open ones
     hr_share *shares;           // list of open ones, and of those that objects still count to

@@ -3,32 +3,44 @@
 #include "flow_support.h"
 
 #define ROWS       1000000
+#define MANY_ROWS  4000000
 #define GROUP_ROWS 25000
 
-static char folder[64];
-static int64_t decoded_bytes; // of all rows
+static char folder[64], many[64];
+static int64_t decoded_bytes, many_bytes; // of all rows
 
 static hr_dataset *read_files(hr_runtime *rt)
 {
     return files_of(rt, folder);
 }
 
-static int set_up(void **state)
+static int64_t bytes_of(const char *path)
 {
     hr_error err = HR_ERROR_INIT;
-    make_folder(folder);
-    write_rows(folder, ROWS, ROWS / 4, GROUP_ROWS);
     hr_runtime *rt = runtime_of(1, 64 * MIB);
-    hr_dataset *d = read_files(rt);
-    ok(hr_dataset_size_bytes(d, &decoded_bytes, &err));
+    hr_dataset *d = files_of(rt, path);
+    int64_t bytes = 0;
+    ok(hr_dataset_size_bytes(d, &bytes, &err));
     hr_dataset_unref(&d);
     hr_runtime_close(&rt);
+    return bytes;
+}
+
+static int set_up(void **state)
+{
+    make_folder(folder);
+    make_folder(many);
+    write_rows(folder, ROWS, ROWS / 4, GROUP_ROWS);
+    write_rows(many, MANY_ROWS, MANY_ROWS / 4, 2 * GROUP_ROWS);
+    decoded_bytes = bytes_of(folder);
+    many_bytes = bytes_of(many);
     return 0;
 }
 
 static int tear_down(void **state)
 {
     remove_folder(folder);
+    remove_folder(many);
     return 0;
 }
 
@@ -146,11 +158,99 @@ static void kept__calls_functions_again_and_gives_room_back(void **state)
     hr_runtime_close(&rt);
 }
 
+// What the stream needs of the budget for itself, at most.
+static const int64_t stream_bytes[] = {24 * MIB, 24 * MIB, 40 * MIB};
+
+static void kept__keeps_what_there_is_room_for(void **state)
+{
+    for (int shuffle = 0; shuffle < 3; shuffle++) {
+        for (int part = 2; part <= 6; part++) {
+            int64_t budget = many_bytes * part / 4;
+            hr_runtime *rt = runtime_of(2, budget);
+            hr_dataset *d = files_of(rt, many);
+            figures one, three;
+            hr_memory_stats memory;
+            read_epochs(&one, d, (hr_shuffle)shuffle, 1);
+            read_epochs(&three, d, (hr_shuffle)shuffle, 3);
+            hr_runtime_memory(rt, &memory);
+            double expected = (double)(budget / 16 * 15 - stream_bytes[shuffle]) / many_bytes;
+            double kept = (double)three.stats.memory_rows / (2.0 * MANY_ROWS);
+            print_message("shuffle %d, budget %.2f of the data: %.2f of later rows kept\n", shuffle,
+                          part / 4.0, kept);
+            assert_true(kept >= (expected < 1 ? expected : 1));
+            assert_true(memory.peak_bytes <= memory.budget_bytes);
+            assert_true(three.stats.memory_rows + three.stats.reread_rows >= 2 * MANY_ROWS);
+            assert_true(three.stats.memory_rows + three.stats.reread_rows <= 3 * MANY_ROWS);
+            // A page may be read for a part of its rows.
+            double bytes = (double)three.stats.source_bytes / (double)one.stats.source_bytes;
+            assert_true(bytes <= 3 - 2 * kept + 0.15);
+            pass_finish(&one.rows);
+            pass_finish(&three.rows);
+            hr_dataset_unref(&d);
+            hr_runtime_close(&rt);
+        }
+    }
+}
+
+static void kept__never_reads_more_than_without(void **state)
+{
+    for (int shuffle = 0; shuffle < 3; shuffle++) {
+        hr_runtime *rt = runtime_of(2, 24 * MIB);
+        hr_dataset *d = files_of(rt, many);
+        figures one, three;
+        read_epochs(&one, d, (hr_shuffle)shuffle, 1);
+        read_epochs(&three, d, (hr_shuffle)shuffle, 3);
+        print_message("shuffle %d: %lld bytes of one epoch, %lld of three\n", shuffle,
+                      (long long)one.stats.source_bytes, (long long)three.stats.source_bytes);
+        assert_true(three.stats.source_bytes <= one.stats.source_bytes * 305 / 100);
+        pass_finish(&one.rows);
+        pass_finish(&three.rows);
+        hr_dataset_unref(&d);
+        hr_runtime_close(&rt);
+    }
+}
+
+static void kept__remembers_what_a_filter_left_nothing_of(void **state)
+{
+    hr_runtime *rt = runtime_of(2, 64 * MIB);
+    hr_dataset *d = read_files(rt), *none = NULL, *few = NULL;
+    hr_error err = HR_ERROR_INIT;
+    figures one, three;
+    ok(hr_dataset_filter(d, "id % 2 == 3", &none, &err)); // statistics do not tell
+    read_epochs(&one, none, HR_SHUFFLE_NONE, 1);
+    read_epochs(&three, none, HR_SHUFFLE_NONE, 3);
+    assert_int_equal(three.rows.count, 0);
+    assert_true(one.stats.source_bytes > 0);
+    assert_int_equal(three.stats.source_bytes, one.stats.source_bytes);
+    assert_int_equal(three.stats.memory_rows, 2 * ROWS);
+    pass_finish(&three.rows);
+    ok(hr_dataset_filter(d, "(id * 7) % 1000003 < 7000", &few, &err));
+    for (int shuffle = 0; shuffle < 2; shuffle++) {
+        figures again;
+        read_epochs(&again, few, (hr_shuffle)shuffle, 1);
+        read_epochs(&three, few, (hr_shuffle)shuffle, 3);
+        assert_int_equal(three.rows.count, 3 * again.rows.count);
+        assert_true(three.rows.sums[0] == again.rows.sums[0]);
+        if (shuffle == 0) // checksums are of an order
+            assert_true(three.rows.sums[2] == again.rows.sums[0]);
+        assert_true(three.stats.source_bytes <= again.stats.source_bytes * 11 / 10);
+        pass_finish(&again.rows);
+        pass_finish(&three.rows);
+    }
+    hr_dataset_unref(&few);
+    hr_dataset_unref(&none);
+    hr_dataset_unref(&d);
+    hr_runtime_close(&rt);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kept__reads_once_what_fits),
         cmocka_unit_test(kept__streams_the_rest_again),
+        cmocka_unit_test(kept__keeps_what_there_is_room_for),
+        cmocka_unit_test(kept__never_reads_more_than_without),
+        cmocka_unit_test(kept__remembers_what_a_filter_left_nothing_of),
         cmocka_unit_test(kept__calls_functions_again_and_gives_room_back),
     };
     return cmocka_run_group_tests_name("kept_epochs", tests, set_up, tear_down);
