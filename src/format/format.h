@@ -73,6 +73,9 @@ typedef struct hr_format {
                                int32_t column_count, hr_scratch *scratch, hr_fragment **out,
                                hr_error *err);
     void (*fragment_close)(hr_fragment *fragment);
+    // Before any pass: rows before `first` will hardly be asked for, so what holds them alone is passed over without a
+    // look where that can be. NULL: it makes no difference.
+    void (*fragment_start)(hr_fragment *fragment, int64_t first);
     // Hints that rows [first, first + rows) will be asked for: starts I/O. Called on the io pool.
     void (*fragment_will_need)(hr_fragment *fragment, int64_t first, int64_t rows);
     hr_status (*pass_begin)(hr_fragment *fragment, int64_t first, int64_t rows, hr_pass **out,

@@ -86,6 +86,13 @@ static void fragment_close(hr_fragment *fragment)
     hr__free(f);
 }
 
+static void fragment_start(hr_fragment *fragment, int64_t first)
+{
+    numbered_fragment *f = (numbered_fragment *)fragment;
+    if (format_of(f->reader)->fragment_start)
+        format_of(f->reader)->fragment_start(f->inner, first);
+}
+
 static void fragment_will_need(hr_fragment *fragment, int64_t first, int64_t rows)
 {
     numbered_fragment *f = (numbered_fragment *)fragment;
@@ -153,6 +160,7 @@ static const hr_format numbered_format = {
     .prune = prune,
     .fragment_open = fragment_open,
     .fragment_close = fragment_close,
+    .fragment_start = fragment_start,
     .fragment_will_need = fragment_will_need,
     .pass_begin = pass_begin,
     .pass_measure = pass_measure,

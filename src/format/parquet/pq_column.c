@@ -37,6 +37,7 @@ hr_status hr__pq_column_open(pq_fragment *fragment, pq_column *column, const pq_
     if (file->pads_dictionary)
         column->end_at = HR_MIN(column->end_at + 100, file->data_end);
     column->window_bytes = 64u << 10;
+    column->last_bytes = UINT32_MAX; // of the first page nothing is known, and most are large
     return HR_OK;
 }
 
@@ -73,18 +74,29 @@ static void number_rows(pq_column *column, size_t from)
 static hr_status walk(pq_column *column, hr_error *err)
 {
     pq_page *page = NULL;
+    pq_pages listed = {0};
     if (column->walking) {
         hr__cond_wait(&column->changed, &column->mutex);
         return HR_OK;
     }
     // Room for the page is made before, so that nothing can fail after it was found.
     HR_TRY(HR_VEC_RESERVE(&column->pages, 1, err));
-    column->walking = true;
+    bool enters = !column->entered;
+    hr_status status = HR_OK;
+    column->walking = column->entered = true;
     hr__mutex_unlock(&column->mutex);
-    hr_status status = hr__pq_page_walk(column, &page, err);
+    if (enters)
+        status = hr__pq_index_read(column, &listed, err);
+    if (!status && listed.count == 0)
+        status = hr__pq_page_walk(column, &page, err);
     hr__mutex_lock(&column->mutex);
     column->walking = false;
-    if (!status && page) {
+    if (!status && listed.count > 0) {
+        HR_VEC_FINISH(&column->pages);
+        column->pages = listed;
+        column->walked = true;
+        hr__pq_window_unref(column, &column->window);
+    } else if (!status && page) {
         column->pages.items[column->pages.count++] = page;
         number_rows(column, column->pages.count - 1);
     } else if (!status) {
@@ -176,7 +188,6 @@ static place page_place(const pq_page *page, bool may_continue, int64_t first, i
 static hr_status pin_pages(pq_column *column, int64_t first, int64_t end, pq_pinned *pinned,
                            hr_error *err)
 {
-    bool may_continue = column->leaf->is_list;
     for (size_t i = first_page(column, first);;) {
         if (i == column->pages.count) {
             pq_page *last = i > 0 ? column->pages.items[i - 1] : NULL;
@@ -190,8 +201,9 @@ static hr_status pin_pages(pq_column *column, int64_t first, int64_t end, pq_pin
         }
         pq_page *page = column->pages.items[i];
         HR_ASSERT(page->row_first >= 0);
-        // A v2 page begins a row, so nothing of it continues the page before.
-        place where = page_place(page, may_continue && !page->is_v2, first, end);
+        // Some begin a row, so nothing of them continues the page before.
+        bool continues = column->leaf->is_list && !page->is_listed && !page->is_v2;
+        place where = page_place(page, continues, first, end);
         if (where == PLACE_AFTER)
             return HR_OK;
         if (where == PLACE_BEFORE) {
@@ -200,7 +212,7 @@ static hr_status pin_pages(pq_column *column, int64_t first, int64_t end, pq_pin
         }
         page->pins++;
         hr_status status = ready(column, page, err);
-        where = page_place(page, may_continue && !page->is_v2, first, end);
+        where = page_place(page, continues, first, end);
         if (status || where != PLACE_INSIDE)
             unpin(column, page, !status);
         HR_TRY(status);

@@ -276,6 +276,14 @@ static hr_status chunk(parser *p, pq_chunk *c, int32_t group, uint32_t column)
             continue;
         }
         is_encrypted |= id == PQ_CHUNK_CRYPTO_METADATA || id == PQ_CHUNK_ENCRYPTED_COLUMN_METADATA;
+        if (id == PQ_CHUNK_OFFSET_INDEX_OFFSET) {
+            c->index_at = hr__thrift_i64(t, wire);
+            continue;
+        }
+        if (id == PQ_CHUNK_OFFSET_INDEX_LENGTH) {
+            c->index_bytes = hr__thrift_i32(t, wire);
+            continue;
+        }
         if (id == PQ_CHUNK_FILE_PATH) {
             hr__thrift_binary(t, wire, &path_bytes);
             is_elsewhere = path_bytes > 0;

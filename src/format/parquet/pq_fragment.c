@@ -117,6 +117,13 @@ void hr__pq_fragment_close(hr_fragment *fragment)
     hr__free(f);
 }
 
+void hr__pq_fragment_start(hr_fragment *fragment, int64_t first)
+{
+    pq_fragment *f = (pq_fragment *)fragment;
+    for (int32_t i = 0; i < f->column_count; i++)
+        f->columns[i].from_row = first;
+}
+
 void hr__pq_fragment_will_need(hr_fragment *fragment, int64_t first, int64_t rows)
 {
     pq_fragment *f = (pq_fragment *)fragment;

@@ -345,6 +345,24 @@ static hr_status ragged_levels(pq_column *column, pq_page *page, const uint8_t *
     return HR_OK;
 }
 
+// What the levels say of rows against what was known of them before.
+static hr_status check_rows(const pq_leaf *leaf, const pq_page *page, hr_error *err)
+{
+    bool told = page->is_v2 || page->is_listed;
+    bool even = page->continued < 0 || page->continued == page->ends[0];
+    if (told && page->rows != page->begins)
+        return HR_FAIL(err, HR_CORRUPT, "%" PRId64 " rows by its levels, %" PRId64 " by its %s",
+                       page->begins, page->rows, page->is_listed ? "file's page index" : "header");
+    if (page->ends[0] > 0 && (page->number == 0 || told))
+        return HR_FAIL(err, HR_CORRUPT, "begins in the middle of a row");
+    if (!even || (page->rows >= 0 && page->rows != page->begins))
+        return HR_FAIL(err, HR_INVALID,
+                       "rows before it, or its own, have not all %" PRId64
+                       " items as the tensor has; read with lists=\"ragged\"",
+                       leaf->row_values);
+    return HR_OK;
+}
+
 static hr_status list_levels(pq_column *column, pq_page *page, level_streams *s, hr_error *err)
 {
     const hr_kernels *k = hr__kernels();
@@ -380,12 +398,8 @@ static hr_status list_levels(pq_column *column, pq_page *page, level_streams *s,
         HR_GO(ragged_levels(column, page, starts, levels, ends, memory + ends_bytes,
                             memory + ends_bytes + bitmap, err));
     }
-    if (page->rows >= 0 && page->rows != (int64_t)rows)
-        status = HR_FAIL(err, HR_CORRUPT, "%zu rows by its levels, %" PRId64 " by its header", rows,
-                         page->rows);
-    else if (ends[0] > 0 && (page->number == 0 || page->is_v2))
-        status = HR_FAIL(err, HR_CORRUPT, "begins in the middle of a row");
     page->begins = (int64_t)rows;
+    status = check_rows(column->leaf, page, err);
 out:
     hr__scratch_give(scratch, starts);
     hr__scratch_give(scratch, levels);

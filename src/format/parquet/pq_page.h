@@ -35,7 +35,8 @@ typedef enum pq_form {
     PQ_FORM_VAR_OFFSETS, // bytes, `index` has dense + 1 offsets
 } pq_form;
 
-#define PQ_MARK_EVERY 64
+#define PQ_MARK_EVERY       64
+#define PQ_LARGE_PAGE_BYTES (64u << 10) // larger ones stay in the file where their form allows
 
 typedef struct pq_page {
     // From the header; immutable.
@@ -48,10 +49,16 @@ typedef struct pq_page {
     int32_t encoding, definition_encoding, repetition_encoding;
     uint32_t definition_bytes, repetition_bytes; // v2
 
+    // From the page index; immutable. Such a page's header is read when it is first prepared (payload_at 0 until then),
+    // and it begins a row.
+    bool is_listed;
+    uint32_t listed_bytes; // header and payload
+
     // Guarded by the column's mutex.
     pq_state state;
     int32_t pins;
     int64_t row_first, rows; // rows that begin in it; -1: not known yet
+    int64_t continued; // slots before its first row, as pages passed over tell; -1: they do not
     int64_t rows_passed;
     pq_window *window; // holds the payload; may be NULL
 
@@ -72,6 +79,16 @@ typedef struct pq_page {
     const uint32_t *index;
     unsigned bit_width;
 } pq_page;
+
+// A header as read; `page` has what is kept of it.
+typedef struct pq_header {
+    int32_t type, stored_bytes, raw_bytes;
+    bool has_body; // the header of its own type was there
+    int32_t entries, dictionary_encoding;
+    pq_page page;
+} pq_header;
+
+typedef HR_VEC(pq_page *) pq_pages;
 
 // Runs of the RLE and bit-packing hybrid (Encodings.md).
 typedef struct pq_hybrid {
@@ -102,13 +119,17 @@ typedef struct pq_column {
     const pq_chunk *chunk;
     hr_mutex mutex;
     hr_cond changed;
-    HR_VEC(pq_page *) pages; // guards: mutex; and all below
-    bool walking, walked;
+    pq_pages pages; // guards: mutex; and all below
+    bool entered, walking, walked;
+    int64_t from_row;  // pages before it are passed over by their headers. Set before any pass
     int32_t users;     // passes that have pages pinned, or are about to
     size_t kept_bytes; // of prepared pages
     // Of the one thread that walks.
     uint64_t next_at, end_at;
     int64_t levels_seen;
+    int64_t rows_seen;   // -1: not known
+    uint32_t last_bytes; // of the page before, stored
+    int64_t last_rows;   // the same; 0: none was seen
     pq_window *window;
     size_t window_bytes;
     pq_dictionary
@@ -142,18 +163,47 @@ typedef struct pq_cursor {
 hr_status hr__pq_page_context(const pq_column *column, const pq_page *page, hr_status status,
                               hr_error *err);
 
-// --- pq_page.c ---
-// The next page of the chunk; *out NULL: there is none. Only the walking thread calls it, without the lock.
+// --- pq_header.c ---
+// `whole` says that no more bytes are to come: then ending early is wrong too. *bytes_out 0: more bytes are needed.
+HR_USE_RESULT hr_status hr__pq_header_parse(const uint8_t *bytes, size_t count, bool whole,
+                                            pq_header *h, size_t *bytes_out, hr_error *err);
+// Against the bytes that are left behind it, and the values that its chunk has to come.
+HR_USE_RESULT hr_status hr__pq_header_check(const pq_column *column, const pq_header *h,
+                                            uint64_t left, int64_t more, hr_error *err);
+
+// --- pq_walk.c: only the walking thread calls these, without the lock ---
+// The next page of the chunk; *out NULL: there is none.
 HR_USE_RESULT hr_status hr__pq_page_walk(pq_column *column, pq_page **out, hr_error *err);
+// Before the first page: reads the chunk's dictionary. *there_out false: what lies between its begin and `end_at` is no
+// dictionary, and nothing was passed.
+HR_USE_RESULT hr_status hr__pq_dictionary_walk(pq_column *column, uint64_t end_at, bool *there_out,
+                                               hr_error *err);
 // Walks the headers alone, of a column of any nesting: whether its pages are what the chunk says.
 HR_USE_RESULT hr_status hr__pq_headers_check(pq_column *column, hr_error *err);
+HR_USE_RESULT hr_status hr__pq_window_read(pq_column *column, uint64_t at, size_t bytes,
+                                           pq_window **out, hr_error *err);
+void hr__pq_window_unref(pq_column *column, pq_window **window); // under the mutex
+
+// --- pq_index.c ---
+// All pages, with their rows, where the column is entered in its middle and the page index tells; the dictionary is
+// read. None: it does not, or is not worth it. As the walk.
+HR_USE_RESULT hr_status hr__pq_index_read(pq_column *column, pq_pages *out, hr_error *err);
+// The header of a page that the index told of; its payload too, unless it may stay in the file. As a page is prepared.
+HR_USE_RESULT hr_status hr__pq_index_header(pq_column *column, pq_page *page, hr_error *err);
+void hr__pq_pages_free(pq_pages *pages); // that nobody saw
+
+// --- pq_page.c ---
+HR_USE_RESULT hr_status hr__pq_read(pq_column *column, uint64_t at, size_t bytes, void *to,
+                                    hr_error *err); // of the file; its time is the storage's
+// The column's dictionary, and where it is found again. Only the walking thread calls it.
+HR_USE_RESULT hr_status hr__pq_dictionary_keep(pq_column *column, const pq_header *h,
+                                               hr_error *err);
 // UNREAD to prepared; on failure nothing is held. The caller owns the page's BUSY state.
 HR_USE_RESULT hr_status hr__pq_page_prepare(pq_column *column, pq_page *page, hr_error *err);
 void hr__pq_page_drop(pq_column *column, pq_page *page); // gives its memory back; under the mutex
 void hr__pq_dictionary_drop(pq_column *column);          // nobody uses the column
 // Reads the column's dictionary again. Only the walking thread calls it, without the lock.
 HR_USE_RESULT hr_status hr__pq_dictionary_reload(pq_column *column, hr_error *err);
-void hr__pq_window_unref(pq_column *column, pq_window **window); // under the mutex
 
 // --- pq_levels.c ---
 void hr__hybrid_init(pq_hybrid *h, const uint8_t *bytes, size_t count, unsigned width);
@@ -200,7 +250,7 @@ HR_USE_RESULT hr_status hr__pq_column_open(pq_fragment *fragment, pq_column *col
                                            const pq_leaf *leaf, hr_error *err);
 void hr__pq_column_close(pq_column *column);
 typedef struct pq_pinned {
-    HR_VEC(pq_page *) pages;
+    pq_pages pages;
     bool uses; // counted among the column's users
 } pq_pinned;
 // Prepares and pins, in order, the pages that hold rows [first, first + rows). Unpinned also after a failure.
@@ -221,6 +271,7 @@ HR_USE_RESULT hr_status hr__pq_fragment_open(hr_reader *reader, int32_t index,
                                              hr_scratch *scratch, hr_fragment **out, hr_error *err);
 HR_USE_RESULT hr_status hr__pq_check_headers(hr_reader *reader, hr_scratch *scratch, hr_error *err);
 void hr__pq_fragment_close(hr_fragment *fragment);
+void hr__pq_fragment_start(hr_fragment *fragment, int64_t first);
 void hr__pq_fragment_will_need(hr_fragment *fragment, int64_t first, int64_t rows);
 HR_USE_RESULT hr_status hr__pq_pass_begin(hr_fragment *fragment, int64_t first, int64_t rows,
                                           hr_pass **out, hr_error *err);

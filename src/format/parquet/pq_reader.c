@@ -87,6 +87,7 @@ const hr_format hr__parquet_format = {
     .prune = hr__pq_prune,
     .fragment_open = hr__pq_fragment_open,
     .fragment_close = hr__pq_fragment_close,
+    .fragment_start = hr__pq_fragment_start,
     .fragment_will_need = hr__pq_fragment_will_need,
     .pass_begin = hr__pq_pass_begin,
     .pass_measure = hr__pq_pass_measure,
