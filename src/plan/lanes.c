@@ -125,9 +125,12 @@ static hr_status deal(hr_lanes *l, hr_error *err)
 
 // --- what is read ahead ---
 
-static hr_status make_run(hr_lanes *l, const hr_unit *unit, hr_unit_run **out, hr_error *err)
+// `row`: of the unit, counted from its start, from which on it is wanted.
+static hr_status make_run(hr_lanes *l, const hr_unit *unit, int64_t row, hr_unit_run **out,
+                          hr_error *err)
 {
     HR_TRY(hr__unit_run_make(l->pipe->runtime, unit, out, err));
+    (*out)->from += row;
     const hr_node *n = unit->branch->origin;
     if (l->config.hints && n && n->kind == HR_NODE_FILES)
         hr__unit_run_will_need(*out, l->config.hints);
@@ -143,7 +146,7 @@ static hr_status enter_unit(hr_lanes *l, int32_t i, hr_error *err)
         it->ahead = NULL;
         return HR_OK;
     }
-    return make_run(l, u, &it->current, err);
+    return make_run(l, u, it->row - it->unit_begin, &it->current, err);
 }
 
 static hr_status look_ahead(hr_lanes *l, int32_t i, int64_t piece_rows, hr_error *err)
@@ -153,7 +156,7 @@ static hr_status look_ahead(hr_lanes *l, int32_t i, int64_t piece_rows, hr_error
     if (it->ahead || end == hr__order_lane_rows(l->order, i) ||
         (end - it->row) / AHEAD_PIECES >= piece_rows)
         return HR_OK;
-    return make_run(l, unit_at(l, i, end, &it->ahead_begin), &it->ahead, err);
+    return make_run(l, unit_at(l, i, end, &it->ahead_begin), 0, &it->ahead, err);
 }
 
 // The first round's units are read from at once, so all are hinted before the first waits.
@@ -184,6 +187,20 @@ static hr_status make_marks(const hr_lanes *l, int32_t i, int64_t row, int64_t r
     return HR_OK;
 }
 
+// How many rows a piece takes: to the next border of pieces, which are counted from the unit's start, so that each
+// epoch cuts alike. A first piece after a place within the epoch would often be short, and the next one be wanted at once,
+// while other lanes wait: it goes half a piece beyond the border.
+static int64_t piece_rows(const hr_lanes *l, const hr_unit *u, int64_t in_unit)
+{
+    int64_t aimed = aimed_rows(l, u), rows = aimed,
+            half = aimed > 128 ? aimed / 128 * 64 : aimed / 2;
+    if (!u->branch->has_function)
+        rows -= in_unit % aimed;
+    if (rows < half)
+        rows += half;
+    return HR_MIN(u->rows - in_unit, rows);
+}
+
 // Moves to the lane that the oldest incomplete round lacks. False: all is handed out.
 static bool find_lane(hr_lanes *l)
 {
@@ -210,16 +227,14 @@ hr_status hr__lanes_next(hr_lanes *l, hr_lane_piece *out, hr_error *err)
     if (!it->current)
         HR_TRY(enter_unit(l, i, err));
     const hr_unit *u = &it->current->unit;
-    int64_t in_unit = it->row - it->unit_begin, aimed = aimed_rows(l, u);
-    int64_t rows =
-        HR_MIN(u->rows - in_unit, aimed - (u->branch->has_function ? 0 : in_unit % aimed));
+    int64_t in_unit = it->row - it->unit_begin, rows = piece_rows(l, u, in_unit);
     hr_lane_piece piece = {.first = u->first + in_unit, .rows = rows, .lane = i};
     HR_TRY(make_marks(l, i, it->row, rows, u->branch->has_function, &piece.marks, err));
     piece.run = hr__unit_run_ref(it->current);
     it->row += rows;
     if (in_unit + rows == u->rows)
         hr__unit_run_unref(&it->current);
-    else if (look_ahead(l, i, aimed, NULL) != HR_OK)
+    else if (look_ahead(l, i, aimed_rows(l, u), NULL) != HR_OK)
         it->ahead = NULL; // a hint less
     (void)find_lane(l);
     piece.rounds_ready = l->round;

@@ -250,6 +250,8 @@ void hr__units_close(hr_units **units);
 // Before the first: about so many rows of the order are not wanted, and it can leave them out (shuffles do; the first
 // unit's row_index tells how many). False: it cannot.
 bool hr__units_pass(hr_units *units, int64_t rows);
+// What comes is not read but passed over: more footers are opened at a time.
+void hr__units_set_passing(hr_units *units, bool passing);
 // Bytes of a typical unit, from what is known without reading more; 0: nothing is.
 int64_t hr__pipe_unit_bytes(const hr_pipe *pipe);
 int64_t hr__pipe_unit_rows(const hr_pipe *pipe);
@@ -279,12 +281,15 @@ void hr__hints_finish(hr_hints *hints); // waits
 typedef struct hr_unit_run { // a unit while tasks of it run
     _Atomic uint32_t refs;
     hr_unit unit;
+    int64_t
+        from; // the first row of its fragment that is wanted; set before anybody else has the run
     hr_runtime *runtime;
     hr_mutex mutex;
     hr_reader *reader;     // guards: mutex
     hr_fragment *fragment; // guards: mutex
     bool pruned;           // guards: mutex. No row of it can pass the predicate
     _Atomic bool narrow;   // memory was short: its columns are read one after the other
+    _Atomic int32_t begun; // tasks that began to read it
     hr_hints *hints;       // set before a hint is submitted
 } hr_unit_run;
 HR_USE_RESULT hr_status hr__unit_run_make(hr_runtime *runtime, const hr_unit *unit,

@@ -62,20 +62,41 @@ static void rewake(void *context)
     hr__flow_kick(r->flow); // only a taker opens inner runs, and they are closed before the flow
 }
 
-static hr_status next_run(hr_read_flow *r, hr_unit_run **out, hr_error *err)
+static hr_status find_unit(hr_read_flow *r, hr_unit *unit, hr_error *err)
 {
-    hr_unit unit = {0};
     if (r->units_over)
         return HR_END;
     do {
-        hr_status status = hr__units_next(r->units, &unit, err);
+        hr_status status = hr__units_next(r->units, unit, err);
         r->units_over = status == HR_END;
         HR_TRY(status);
-    } while (unit.rows == 0);
-    hr_status status = hr__unit_run_make(r->config.pipe->runtime, &unit, out, err);
-    if (status != HR_OK && unit.object)
-        hr__store_unref(hr__runtime_store(r->config.pipe->runtime), unit.object);
+    } while (unit->rows == 0);
+    return HR_OK;
+}
+
+static void drop_unit(const hr_read_flow *r, const hr_unit *unit)
+{
+    if (unit->object)
+        hr__store_unref(hr__runtime_store(r->config.pipe->runtime), unit->object);
+}
+
+// Takes the unit, also on failure. `row`: of it, from which on it is wanted.
+static hr_status make_run(hr_read_flow *r, const hr_unit *unit, int64_t row, hr_unit_run **out,
+                          hr_error *err)
+{
+    hr_status status = hr__unit_run_make(r->config.pipe->runtime, unit, out, err);
+    if (status != HR_OK)
+        drop_unit(r, unit);
+    else
+        (*out)->from += row;
     return status;
+}
+
+static hr_status next_run(hr_read_flow *r, hr_unit_run **out, hr_error *err)
+{
+    hr_unit unit;
+    HR_TRY(find_unit(r, &unit, err));
+    return make_run(r, &unit, 0, out, err);
 }
 
 static hr_status move_cursor(hr_read_flow *r, const hr_unit *unit, hr_error *err)
@@ -98,19 +119,10 @@ static hr_status move_cursor(hr_read_flow *r, const hr_unit *unit, hr_error *err
     return HR_OK;
 }
 
-// Makes the next unit the current one, and has the one behind it read ahead where bytes come from files.
-static hr_status next_unit(hr_read_flow *r, hr_error *err)
+// A unit became the current one: has the one behind it read ahead where bytes come from files.
+static hr_status begin_unit(hr_read_flow *r, hr_error *err)
 {
-    if (r->ahead) {
-        r->current = r->ahead;
-        r->ahead = NULL;
-    } else if (r->ahead_status != HR_OK) {
-        (void)hr__error_copy(err, &r->ahead_error);
-        return r->ahead_status;
-    } else {
-        HR_TRY(next_run(r, &r->current, err));
-    }
-    r->at = r->current->unit.first;
+    r->at = r->current->from;
     r->unit_index++;
     HR_TRY(move_cursor(r, &r->current->unit, err));
     const hr_node *n = r->current->unit.branch->origin;
@@ -123,6 +135,20 @@ static hr_status next_unit(hr_read_flow *r, hr_error *err)
             hr__unit_run_will_need(r->ahead, &r->hints);
     }
     return HR_OK;
+}
+
+static hr_status next_unit(hr_read_flow *r, hr_error *err)
+{
+    if (r->ahead) {
+        r->current = r->ahead;
+        r->ahead = NULL;
+    } else if (r->ahead_status != HR_OK) {
+        (void)hr__error_copy(err, &r->ahead_error);
+        return r->ahead_status;
+    } else {
+        HR_TRY(next_run(r, &r->current, err));
+    }
+    return begin_unit(r, err);
 }
 
 static int64_t row_bytes(const hr_unit *u)
@@ -202,32 +228,51 @@ static void advance(hr_read_flow *r, int64_t rows)
         hr__unit_run_unref(&r->current);
 }
 
+// How many rows of a unit lie before where an earlier life was; all of them, and it is not begun.
+static int64_t rows_before(hr_read_flow *r, const hr_unit *unit, int64_t index)
+{
+    const hr_place_in_order *start = &r->config.start;
+    int64_t passed = 0;
+    if (index < start->unit)
+        return unit->rows;
+    if (!r->placed) {
+        passed = HR_MIN(start->unit_row, unit->rows);
+        r->epoch_rows = start->order_row;
+        r->placed = true;
+    }
+    if (r->exact) { // as many rows come out as go in: what was delivered need not be read
+        int64_t more = HR_MIN(unit->rows - passed, r->config.pass_rows - r->epoch_rows);
+        passed += HR_MAX(more, 0);
+        r->epoch_rows += HR_MAX(more, 0);
+    }
+    return passed;
+}
+
 // Goes on from where an earlier life was: units before it are passed over, and where as many rows come out as go in,
 // rows too, without reading them. Called again when it had to wait.
 static hr_status resume(hr_read_flow *r, hr_error *err)
 {
-    const hr_place_in_order *start = &r->config.start;
+    hr_unit unit;
     if (!r->placed && hr__units_pass(r->units, r->config.pass_rows)) {
         HR_TRY(next_unit(r, err));
         r->epoch_rows = r->current->unit.row_index;
         r->placed = r->resumed = true;
         return HR_OK;
     }
-    while (!r->placed) {
-        if (!r->current)
-            HR_TRY(next_unit(r, err));
-        r->placed = r->unit_index >= start->unit;
-        if (r->placed)
-            advance(r, HR_MIN(start->unit_row, r->current->unit.rows));
-        else
-            hr__unit_run_unref(&r->current);
-        r->epoch_rows = start->order_row;
+    hr__units_set_passing(r->units, true);
+    while (!r->placed || (r->exact && r->epoch_rows < r->config.pass_rows)) {
+        HR_TRY(find_unit(r, &unit, err));
+        int64_t passed = rows_before(r, &unit, r->unit_index + 1);
+        if (passed == unit.rows) {
+            drop_unit(r, &unit);
+            r->unit_index++;
+            continue;
+        }
+        hr__units_set_passing(r->units, false);
+        HR_TRY(make_run(r, &unit, passed, &r->current, err));
+        HR_TRY(begin_unit(r, err));
     }
-    while (r->exact && r->epoch_rows < r->config.pass_rows) {
-        if (!r->current)
-            HR_TRY(next_unit(r, err));
-        advance(r, HR_MIN(rows_left(r), r->config.pass_rows - r->epoch_rows));
-    }
+    hr__units_set_passing(r->units, false);
     r->resumed = true;
     return HR_OK;
 }

@@ -36,6 +36,7 @@ typedef struct hr_read_state {
     hr_layout layout;      // of the result
     hr_layout read_layout; // of the columns read
     bool by_column;
+    int32_t turn; // the column that is opened first
 } hr_read_state;
 
 static void end(hr_task *t)
@@ -69,8 +70,11 @@ static hr_status open_fragment(hr_unit_run *run, hr_error *err)
         run->pruned = true;
         return HR_OK;
     }
-    return format->fragment_open(run->reader, index, b->columns, b->column_count,
-                                 hr__runtime_scratch(run->runtime), &run->fragment, err);
+    HR_TRY(format->fragment_open(run->reader, index, b->columns, b->column_count,
+                                 hr__runtime_scratch(run->runtime), &run->fragment, err));
+    if (format->fragment_start)
+        format->fragment_start(run->fragment, run->from);
+    return HR_OK;
 }
 
 void hr__hints_init(hr_hints *hints)
@@ -115,7 +119,8 @@ static void open_and_tell(hr_unit_run *run)
     hr_fragment *fragment = open ? run->fragment : NULL;
     hr__mutex_unlock(&run->mutex);
     if (fragment)
-        run->reader->format->fragment_will_need(fragment, run->unit.first, run->unit.rows);
+        run->reader->format->fragment_will_need(fragment, run->from,
+                                                run->unit.first + run->unit.rows - run->from);
 }
 
 static void read_ahead(void *a, int64_t unused_b, int64_t unused_c)
@@ -140,6 +145,15 @@ void hr__unit_run_will_need(hr_unit_run *run, hr_hints *hints)
     }
 }
 
+// Who comes first to a column reads its dictionary and finds its pages, and others wait for that: so the tasks that
+// come to a unit at the same time begin at different columns.
+static int32_t first_turn(hr_unit_run *run)
+{
+    int64_t threads = hr_runtime_threads(run->runtime);
+    int64_t number = atomic_fetch_add_explicit(&run->begun, 1, memory_order_relaxed);
+    return number < threads ? (int32_t)(number * run->unit.branch->column_count / threads) : 0;
+}
+
 static hr_status begin(hr_task *t, bool narrow, bool *pruned_out, hr_error *err)
 {
     hr_unit_run *run = t->unit;
@@ -160,9 +174,20 @@ static hr_status begin(hr_task *t, bool narrow, bool *pruned_out, hr_error *err)
     s->format = run->reader->format;
     s->fragment = run->fragment;
     s->by_column = narrow && s->format->pass_release;
+    s->turn = narrow ? 0 : first_turn(run);
     HR_TRY(
         hr__schema_project(b->origin_schema, b->columns, NULL, b->column_count, &s->narrow, err));
     return s->format->pass_begin(s->fragment, t->first, t->rows, &s->pass, err);
+}
+
+// The k-th column in this task's turn. Refused once nobody wants the result: a column may take milliseconds.
+static hr_status next_column(const hr_task *t, int32_t k, int32_t *out, hr_error *err)
+{
+    int32_t count = t->unit->unit.branch->column_count;
+    *out = (t->read->turn + k) % count;
+    if (atomic_load_explicit(t->stop, memory_order_relaxed))
+        return HR_FAIL(err, HR_CANCELLED, "closed");
+    return HR_OK;
 }
 
 static void let_go(hr_read_state *s, int32_t i)
@@ -222,7 +247,8 @@ static hr_status measure_direct(hr_task *t, hr_program *program, hr_error *err)
     int32_t count;
     HR_TRY(hr__layout_init(&s->layout, hr__program_schema(program), t->rows, err));
     HR_TRY(hr__layout_init(&s->read_layout, s->narrow, t->rows, err));
-    for (int32_t i = 0; i < b->column_count; i++) {
+    for (int32_t k = 0, i; k < b->column_count; k++) {
+        HR_TRY(next_column(t, k, &i, err));
         int32_t out = output_of(program, b->columns[i], hr__program_passthrough, &count);
         if (out >= 0)
             HR_TRY(s->format->pass_measure(s->pass, i, &s->layout, out, err));
@@ -463,15 +489,21 @@ static hr_status decode(hr_task *t, const bool *wanted, hr_column *columns, hr_b
     int32_t *places = NULL, count = 0;
     hr_result result;
     hr_status status;
-    HR_TRY(hr__alloc_zero((size_t)HR_MAX(b->column_count, 1), sizeof *places, &places, err));
-    for (int32_t i = 0; i < b->column_count; i++)
+    HR_TRY(hr__alloc_zero(2 * (size_t)HR_MAX(b->column_count, 1), sizeof *places, &places, err));
+    int32_t *place_of = places + b->column_count;
+    for (int32_t i = 0; i < b->column_count; i++) {
+        place_of[i] = count;
         if (wanted[i])
             places[count++] = i;
+    }
     HR_GO(hr__schema_project(s->narrow, places, NULL, count, &schema, err));
     HR_GO(hr__layout_init(&layout, schema, t->rows, err));
-    for (int32_t i = 0; i < count; i++) {
-        HR_GO(s->format->pass_measure(s->pass, places[i], &layout, i, err));
-        let_go(s, places[i]);
+    for (int32_t k = 0, i; k < b->column_count; k++) {
+        HR_GO(next_column(t, k, &i, err));
+        if (!wanted[i])
+            continue;
+        HR_GO(s->format->pass_measure(s->pass, i, &layout, place_of[i], err));
+        let_go(s, i);
     }
     HR_GO(hr__layout_finish(&layout, err));
     HR_GO(hr__span_take(&target, layout.span_bytes, &span, err));

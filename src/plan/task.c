@@ -13,6 +13,7 @@ hr_status hr__unit_run_make(hr_runtime *runtime, const hr_unit *unit, hr_unit_ru
     HR_TRY(hr__alloc_zero(1, sizeof *run, &run, err));
     run->refs = 1;
     run->unit = *unit;
+    run->from = unit->first;
     run->runtime = runtime;
     hr__mutex_init(&run->mutex);
     *out = run;

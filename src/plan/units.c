@@ -7,7 +7,8 @@
 #include "plan/shuffle.h"
 #include <string.h>
 
-#define FILES_AHEAD 4
+#define FILES_AHEAD         4
+#define FILES_AHEAD_PASSING 16 // while units are passed over: nothing but footers is read
 
 struct hr_units {
     hr_pipe *pipe;
@@ -19,6 +20,7 @@ struct hr_units {
     HR_VEC(hr_unit) list;    // permutation
     uint32_t *order;
     size_t list_at;
+    bool passing;
     struct inner_run *inner;
     hr_share *share; // borrowed
     hr_shuffler *shuffler;
@@ -199,7 +201,8 @@ static hr_status next_of_files(hr_units *u, hr_unit *out, hr_error *err)
         const hr_fragment_info *infos;
         int32_t count;
         if (u->fragment == 0) {
-            for (int64_t ahead = 1; ahead <= FILES_AHEAD; ahead++)
+            int64_t most = u->passing ? FILES_AHEAD_PASSING : FILES_AHEAD;
+            for (int64_t ahead = 1; ahead <= most; ahead++)
                 hr__files_will_need(files, (size_t)(u->part + ahead));
         }
         HR_TRY(hr__files_fragments(files, (size_t)u->part, &infos, &count, err));
@@ -394,6 +397,13 @@ void hr__units_close(hr_units **units)
     HR_VEC_FINISH(&u->list);
     hr__free(u->order);
     hr__free(u);
+}
+
+void hr__units_set_passing(hr_units *u, bool passing)
+{
+    u->passing = passing;
+    for (int32_t i = 0; i < u->child_count; i++)
+        hr__units_set_passing(u->children[i], passing);
 }
 
 bool hr__units_pass(hr_units *u, int64_t rows)

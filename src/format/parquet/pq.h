@@ -89,7 +89,7 @@ typedef struct pq_chunk {
     uint32_t encodings; // a bit each
     int64_t values;
     int64_t uncompressed_bytes, compressed_bytes;
-    int64_t start; // of its first page, the dictionary page included
+    int64_t start;    // of its first page, the dictionary page included
     int64_t index_at; // the offset index, as the file says it; 0: none
     int32_t index_bytes;
     pq_statistics statistics;
