@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Counted bytes. Memory of our own stands behind the head in one allocation; memory of others keeps its deallocator.
+// Counted bytes, behind their head in one allocation.
 #include "base/buffer.h"
 
 #include <stdatomic.h>
@@ -23,17 +23,6 @@ hr_status hr__buffer_alloc(size_t bytes, hr_buffer **out, hr_error *err)
     return HR_OK;
 }
 
-hr_status hr__buffer_wrap(const void *data, size_t bytes, void (*release)(hr_buffer *), void *owner,
-                          hr_buffer **out, hr_error *err)
-{
-    hr_buffer *buffer = NULL;
-    HR_TRY(hr__alloc_aligned(sizeof *buffer, HR_ALIGN, &buffer, err));
-    *buffer = (hr_buffer){.data = data, .bytes = bytes, .release = release, .owner = owner};
-    atomic_init(&buffer->refs, 1);
-    *out = buffer;
-    return HR_OK;
-}
-
 hr_buffer *hr__buffer_ref(hr_buffer *buffer)
 {
     // Relaxed: who has a reference already sees the buffer.
@@ -47,9 +36,6 @@ void hr__buffer_unref(hr_buffer **buffer)
     hr_buffer *b = *buffer;
     *buffer = NULL;
     // Release what this owner did with the bytes; the last one acquires what all did before it frees them.
-    if (!b || atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) != 1)
-        return;
-    if (b->release)
-        b->release(b);
-    hr__free(b);
+    if (b && atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) == 1)
+        hr__free(b);
 }

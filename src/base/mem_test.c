@@ -149,13 +149,6 @@ static void bump__survives_torture(void **state)
     assert_true(hr__unit_torture(fill_bump, NULL) >= 3);
 }
 
-static int releases;
-
-static void count_release(hr_buffer *buffer)
-{
-    releases += *(int *)buffer->owner;
-}
-
 static void buffer__pads_with_zeros(void **state)
 {
     for (size_t bytes = 0; bytes < 130; bytes++) {
@@ -173,23 +166,6 @@ static void buffer__pads_with_zeros(void **state)
     assert_null(hr__buffer_ref(NULL));
 }
 
-static void buffer__releases_after_the_last_owner(void **state)
-{
-    int one = 1;
-    char bytes[8];
-    hr_buffer *a = NULL;
-    releases = 0;
-    hr__mem_fail_after(1);
-    assert_status(hr__buffer_wrap(bytes, 8, count_release, &one, &a, NULL), HR_NOMEM);
-    assert_int_equal(releases, 0);
-    assert_status(hr__buffer_wrap(bytes, 8, count_release, &one, &a, NULL), HR_OK);
-    hr_buffer *b = hr__buffer_ref(a);
-    hr__buffer_unref(&a);
-    assert_int_equal(releases, 0);
-    hr__buffer_unref(&b);
-    assert_int_equal(releases, 1);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -204,7 +180,6 @@ int main(void)
         cmocka_unit_test(bump__ceiling_is_a_limit),
         cmocka_unit_test(bump__survives_torture),
         cmocka_unit_test(buffer__pads_with_zeros),
-        cmocka_unit_test(buffer__releases_after_the_last_owner),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

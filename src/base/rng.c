@@ -59,11 +59,6 @@ uint64_t hr__rng_below(uint64_t seed, uint64_t stream, uint64_t counter, uint64_
     }
 }
 
-double hr__rng_unit(uint64_t seed, uint64_t stream, uint64_t counter)
-{
-    return (double)(hr__rng_u64(seed, stream, counter) >> 11) * 0x1p-53;
-}
-
 void hr__rng_permute(uint64_t seed, uint64_t stream, uint32_t *out, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)

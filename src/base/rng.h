@@ -9,8 +9,7 @@
 void hr__rng_block(uint64_t seed, uint64_t stream, uint64_t counter, uint32_t out[4]);
 uint64_t hr__rng_u64(uint64_t seed, uint64_t stream, uint64_t counter);
 uint64_t hr__rng_below(uint64_t seed, uint64_t stream, uint64_t counter,
-                       uint64_t bound);                                // uniform, no modulo bias
-double hr__rng_unit(uint64_t seed, uint64_t stream, uint64_t counter); // [0, 1), 53 bits
+                       uint64_t bound); // uniform, no modulo bias
 // A permutation of 0..count-1 (Fisher-Yates over the stream's counters).
 void hr__rng_permute(uint64_t seed, uint64_t stream, uint32_t *out, uint32_t count);
 // Streams of one seed that must not meet: hr__rng_stream(HR_RNG_BLOCK_ORDER, epoch).

@@ -47,17 +47,6 @@ static void rng__below_is_in_bounds_and_even(void **state)
         assert_true(hr__rng_below(1, 2, i, bound) < bound);
 }
 
-static void rng__unit_is_in_0_to_1(void **state)
-{
-    double sum = 0;
-    for (uint64_t i = 0; i < 10000; i++) {
-        double x = hr__rng_unit(9, 9, i);
-        assert_true(x >= 0 && x < 1);
-        sum += x;
-    }
-    assert_true(sum > 4850 && sum < 5150);
-}
-
 static void rng__permutation_holds_each_once(void **state)
 {
     enum { COUNT = 1000 };
@@ -114,7 +103,6 @@ int main(void)
         cmocka_unit_test(rng__philox_gives_the_known_answers),
         cmocka_unit_test(rng__u64_is_the_low_half_of_a_block),
         cmocka_unit_test(rng__below_is_in_bounds_and_even),
-        cmocka_unit_test(rng__unit_is_in_0_to_1),
         cmocka_unit_test(rng__permutation_holds_each_once),
         cmocka_unit_test(rng__permutations_are_equally_likely),
         cmocka_unit_test(rng__permutation_never_changes),

@@ -19,7 +19,7 @@
 #define FIRST_VALUES 256
 #define RNG_SEED     UINT64_C(0x6865616472616365)
 
-enum { STREAM_REPLACE = 1, STREAM_MERGE = 2, STREAM_PICK = 3 };
+#define STREAM_REPLACE 1
 
 const char *hr__cause_name(hr_cause cause)
 {
@@ -119,60 +119,6 @@ double hr__samples_quantile(hr_samples *s, double q)
     double part = at - (double)below, step = s->values[above] - s->values[below];
     // From the nearer end, as numpy does, so that the result is never outside the two.
     return part < 0.5 ? s->values[below] + step * part : s->values[above] - step * (1 - part);
-}
-
-// Takes one value at random out of `from`, which shrinks.
-static double pick(double *from, size_t *count, uint64_t counter)
-{
-    size_t at = (size_t)hr__rng_below(RNG_SEED, STREAM_PICK, counter, *count);
-    double value = from[at];
-    from[at] = from[--*count];
-    return value;
-}
-
-// A sample of two samples, each taken from in proportion to what it stands for. `both` holds a's values, then b's.
-static void merge_samples(hr_samples *into, double *both, size_t a_count, uint64_t a_seen,
-                          size_t b_count, uint64_t b_seen)
-{
-    double *b = both + a_count;
-    size_t room = HR_MIN(a_count + b_count, SAMPLES_MAX);
-    into->count = 0;
-    while (into->count < room) {
-        uint64_t counter = into->seen + into->count;
-        bool from_a = b_count == 0;
-        if (a_count && b_count)
-            from_a = hr__rng_below(RNG_SEED, STREAM_MERGE, counter, a_seen + b_seen) < a_seen;
-        into->values[into->count++] =
-            from_a ? pick(both, &a_count, counter) : pick(b, &b_count, counter);
-    }
-}
-
-void hr__samples_merge(hr_samples *into, const hr_samples *from)
-{
-    if (from->seen == 0)
-        return;
-    size_t a_count = into->count, b_count = from->count;
-    uint64_t a_seen = into->seen, b_seen = from->seen;
-    into->max = a_seen == 0 || from->max > into->max ? from->max : into->max;
-    into->sum += from->sum;
-    into->seen += b_seen;
-    size_t need = HR_MIN(a_count + b_count, SAMPLES_MAX);
-    if (!make_room(into, need))
-        return;
-    if (a_count == a_seen && b_count == b_seen && a_count + b_count <= SAMPLES_MAX) {
-        memcpy(into->values + a_count, from->values, b_count * sizeof *from->values);
-        into->count += b_count;
-        return;
-    }
-    double *both = NULL;
-    if (hr__alloc((a_count + b_count) * sizeof *both, &both, NULL) != HR_OK)
-        return;
-    if (a_count)
-        memcpy(both, into->values, a_count * sizeof *both);
-    if (b_count)
-        memcpy(both + a_count, from->values, b_count * sizeof *both);
-    merge_samples(into, both, a_count, a_seen, b_count, b_seen);
-    hr__free(both);
 }
 
 void hr__samples_finish(hr_samples *s)

@@ -50,7 +50,6 @@ void hr__samples_add(hr_samples *s,
 double
 hr__samples_quantile(hr_samples *s,
                      double q); // linear interpolation as numpy's default; 0 when empty; sorts
-void hr__samples_merge(hr_samples *into, const hr_samples *from);
 void hr__samples_finish(hr_samples *s);
 
 #endif

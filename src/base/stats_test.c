@@ -52,29 +52,6 @@ static void samples__reservoir_stands_for_all(void **state)
     hr__samples_finish(&s);
 }
 
-static void samples__merge_weighs_by_what_was_seen(void **state)
-{
-    hr_samples a = {0}, b = {0}, none = {0};
-    for (int i = 0; i < 200000; i++)
-        hr__samples_add(&a, 1);
-    for (int i = 0; i < 50000; i++)
-        hr__samples_add(&b, 2);
-    hr__samples_merge(&a, &b);
-    hr__samples_merge(&a, &none);
-    assert_int_equal(a.seen, 250000);
-    near(a.sum, 300000);
-    near(a.max, 2);
-    size_t twos = 0;
-    for (size_t i = 0; i < a.count; i++)
-        twos += a.values[i] == 2;
-    assert_true(fabs((double)twos / (double)a.count - 0.2) < 0.01);
-    hr__samples_finish(&a);
-    hr__samples_merge(&a, &b);
-    assert_int_equal(a.count, 50000);
-    hr__samples_finish(&a);
-    hr__samples_finish(&b);
-}
-
 static void samples__sums_stay_right_without_memory(void **state)
 {
     hr_samples s = {0};
@@ -132,7 +109,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(samples__quantiles_equal_numpy),
         cmocka_unit_test(samples__reservoir_stands_for_all),
-        cmocka_unit_test(samples__merge_weighs_by_what_was_seen),
         cmocka_unit_test(samples__sums_stay_right_without_memory),
         cmocka_unit_test(busy__spans_add_up_to_the_time),
         cmocka_unit_test(cause__names_are_in_order),

@@ -138,31 +138,6 @@ static void release_parent(void *owner)
     hr_block_unref(&parent);
 }
 
-hr_status hr__block_project(const hr_block *block, const hr_schema *schema, const int32_t *indexes,
-                            hr_block **out, hr_error *err)
-{
-    hr_block *made = NULL;
-    hr_status status;
-    HR_GO(hr__block_alloc(schema, block->rows, &made, err));
-    for (int32_t i = 0; i < made->column_count; i++) {
-        const hr_column *from = hr_block_column(block, indexes[i]);
-        if (!from || !hr__type_equal(from->type, made->columns[i].type)) {
-            status = HR_FAIL(
-                err, HR_INVALID, "column '%.100s' cannot be column %d of a block of %d",
-                hr_schema_field(schema, i)->name, (int)indexes[i], (int)block->column_count);
-            goto out;
-        }
-        HR_GO(copy_chain(&made->columns[i], from, err));
-    }
-    made->release = release_parent;
-    made->owner = hr_block_ref(block);
-    *out = made;
-    made = NULL;
-out:
-    hr_block_unref(&made);
-    return status;
-}
-
 hr_status hr_block_slice(const hr_block *block, int64_t first, int64_t rows, hr_block **out,
                          hr_error *err)
 {

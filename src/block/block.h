@@ -35,9 +35,6 @@ HR_USE_RESULT hr_status hr__block_open(const void *span, size_t bytes, const hr_
 HR_USE_RESULT hr_status hr__block_make(const hr_schema *schema, int64_t rows,
                                        const hr_column *columns, void (*release)(void *),
                                        void *owner, hr_block **out, hr_error *err);
-// The same columns under another schema (renamed, selected): columns[i] of out is columns[indexes[i]] of block.
-HR_USE_RESULT hr_status hr__block_project(const hr_block *block, const hr_schema *schema,
-                                          const int32_t *indexes, hr_block **out, hr_error *err);
 HR_USE_RESULT hr_status hr__block_validate(const hr_block *block, hr_validate_level level,
                                            hr_error *err);
 // One column and its children as FULL checks them; `text`: also UTF-8.
@@ -70,9 +67,7 @@ const hr_type *
 hr__type_child(const hr_type *type); // the item where it is a column of its own (LIST, DICTIONARY)
 const hr_type *hr__type_primitive(hr_type_id id); // static; for ids without parameters
 bool hr__type_equal(const hr_type *a, const hr_type *b);
-bool hr__type_is_number(const hr_type *type); // INT8..UINT64, FLOAT16..FLOAT64
-bool hr__type_is_integer(const hr_type *type);
-bool hr__type_is_float(const hr_type *type);    // FLOAT16, BFLOAT16, FLOAT32, FLOAT64
+bool hr__type_is_number(const hr_type *type);   // INT8..UINT64, FLOAT16..FLOAT64
 bool hr__type_has_offsets(const hr_type *type); // STRING, BINARY, LIST
 int32_t hr__type_value_bytes(
     const hr_type

@@ -75,16 +75,6 @@ int hr__type_id_parse(const char *name)
     return -1;
 }
 
-bool hr__type_is_integer(const hr_type *type)
-{
-    return type->id >= HR_TYPE_INT8 && type->id <= HR_TYPE_UINT64;
-}
-
-bool hr__type_is_float(const hr_type *type)
-{
-    return type->id >= HR_TYPE_FLOAT16 && type->id <= HR_TYPE_FLOAT64;
-}
-
 bool hr__type_is_number(const hr_type *type)
 {
     return type->id >= HR_TYPE_INT8 && type->id <= HR_TYPE_FLOAT64;

@@ -102,7 +102,6 @@ typedef struct hr_flow_config {
 HR_USE_RESULT hr_status hr__flow_open(hr_runtime *runtime, const hr_flow_ops *ops, void *self,
                                       const hr_flow_config *config, hr_flow **out, hr_error *err);
 void hr__flow_kick(hr_flow *flow); // something that returned HR_AGAIN may go on; any thread
-void hr__flow_set_window(hr_flow *flow, uint32_t slots, uint64_t bytes);
 void hr__flow_cancel(
     hr_flow *flow); // asks; ended(HR_CANCELLED) follows when work under way is done
 // Cancels, waits until no callback runs or will run. It may still be kicked: for flows that kick each other, all of

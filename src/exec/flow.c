@@ -551,16 +551,6 @@ void hr__flow_kick(hr_flow *flow)
     hr__mutex_unlock(&pool->mutex);
 }
 
-void hr__flow_set_window(hr_flow *flow, uint32_t slots, uint64_t bytes)
-{
-    hr_pool *pool = &flow->runtime->pool;
-    hr__mutex_lock(&pool->mutex);
-    flow->config.window_slots = HR_MIN(slots, flow->ring_slots);
-    flow->config.window_bytes = bytes;
-    wake_one(pool);
-    hr__mutex_unlock(&pool->mutex);
-}
-
 void hr__flow_cancel(hr_flow *flow)
 {
     hr_pool *pool = &flow->runtime->pool;

@@ -110,7 +110,6 @@ struct hr_reader {
 };
 
 extern const hr_format *const hr__formats[]; // NULL-ended
-const hr_format *hr__format_find(const char *name);
 // By suffix, then by probing. UNSUPPORTED says which formats there are.
 HR_USE_RESULT hr_status hr__format_open(hr_source *source, const hr_open_options *options,
                                         hr_reader **out, hr_error *err);

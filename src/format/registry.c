@@ -6,14 +6,6 @@
 
 const hr_format *const hr__formats[] = {&hr__parquet_format, NULL};
 
-const hr_format *hr__format_find(const char *name)
-{
-    for (int i = 0; hr__formats[i]; i++)
-        if (strcmp(hr__formats[i]->name, name) == 0)
-            return hr__formats[i];
-    return NULL;
-}
-
 static bool has_suffix(const hr_format *format, const char *name)
 {
     size_t bytes = strlen(name);

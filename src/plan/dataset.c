@@ -55,11 +55,6 @@ void hr_dataset_unref(hr_dataset **dataset)
     hr__free(d);
 }
 
-hr_runtime *hr__dataset_runtime(const hr_dataset *dataset)
-{
-    return dataset->runtime;
-}
-
 const char *hr__dataset_stage_name(const hr_dataset *dataset, char *buffer, size_t room)
 {
     (void)snprintf(buffer, room, "%s", dataset->label);

@@ -7,7 +7,6 @@
 #include <headrace/dataset.h>
 #include <headrace/stream.h>
 
-hr_runtime *hr__dataset_runtime(const hr_dataset *dataset); // borrowed
 // "range_tensor(20000, 80x80x4)": what it reads, for reports. Returns buffer.
 const char *hr__dataset_source_name(const hr_dataset *dataset, char *buffer, size_t room);
 // "read->map->scale": what one stage does, for statistics and reports. Returns buffer.

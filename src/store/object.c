@@ -329,17 +329,6 @@ void hr__objects_return(hr_store *store, const hr_object_id *ids, size_t count)
     unlock_with_room(store, room);
 }
 
-void hr__store_will_need(hr_store *store, hr_object_id id)
-{
-    hr__mutex_lock(&store->lock);
-    hr_entry *entry = hr__entry_find(store, id);
-    hr_error err; // told to whoever pins it
-    if (entry->state == HR_ENTRY_SEALED && !entry->extent &&
-        hr__restore_want(store, entry, &err) != HR_AGAIN && hr__trace_on(HR_TOPIC_SPILL))
-        hr__trace(HR_TOPIC_SPILL, "%s", err.message);
-    hr__mutex_unlock(&store->lock);
-}
-
 // What a block over an object holds on to.
 typedef struct block_owner {
     hr_store *store;

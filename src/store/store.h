@@ -90,7 +90,6 @@ void hr__store_unref(hr_store *store,
 HR_USE_RESULT hr_status hr__store_pin(hr_store *store, hr_object_id id, const uint8_t **memory_out,
                                       size_t *span_bytes_out, hr_error *err);
 void hr__store_unpin(hr_store *store, hr_object_id id);
-void hr__store_will_need(hr_store *store, hr_object_id id); // starts restoring when there is room
 // A pinned object as a block: the block holds the pin and a reference until it is released.
 HR_USE_RESULT hr_status hr__store_block(hr_store *store, hr_object_id id, const hr_schema *schema,
                                         hr_block **out, hr_error *err);
