@@ -67,6 +67,8 @@ const cli_command *const *cli_commands(void); // NULL-ended
 // after having said what is wrong; -2 when --help was printed.
 int cli_parse(const cli_command *command, int argc, char **argv, void *to);
 void cli_help(const cli_command *command);
+#define CLI_SAMPLE   "F[,SEED]"
+#define CLI_PART     "I/N"
 #define CLI_SHUFFLES "none|blocks|window|global" // CLI_WORD: the index is an hr_shuffle
 // The word of `words` (NULL-ended) most like `word`; NULL: none is.
 const char *cli_nearest(const char *word, const char *const *words);
@@ -74,6 +76,7 @@ const char *cli_nearest(const char *word, const char *const *words);
 // --- plans (command_plan.c) ---
 typedef struct cli_plan {
     hr_runtime *runtime;
+    hr_dataset *source; // as it was opened
     hr_dataset *dataset;
     hr_prep *waiting[CLI_STEPS_MAX]; // assignments and scalers that nothing has needed yet
     int32_t waiting_count;

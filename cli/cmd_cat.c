@@ -5,6 +5,7 @@
 typedef struct cat_flags {
     int64_t rows, memory;
     cli_names columns;
+    cli_steps steps;
     bool json;
 } cat_flags;
 
@@ -15,6 +16,10 @@ static const cli_flag flags[] = {
     {"--rows", "N", CLI_INT, offsetof(cat_flags, rows), "rows at most, or all (default 20)", 0,
      "all", ALL_ROWS},
     {"--columns", "a,b", CLI_NAMES, offsetof(cat_flags, columns), "these columns alone"},
+    {"--filter", "'x > 3'", CLI_STEP, offsetof(cat_flags, steps), "keep these rows"},
+    {"--sample", CLI_SAMPLE, CLI_STEP, offsetof(cat_flags, steps), "about this share of the rows"},
+    {"--split", CLI_PART, CLI_STEP, offsetof(cat_flags, steps),
+     "part I, from 0, of N parts of the rows in order"},
     {"--json", NULL, CLI_BOOL, offsetof(cat_flags, json), "one JSON object a line"},
     {"--memory", "BYTES", CLI_BYTES, offsetof(cat_flags, memory), "the budget, as 1GiB"},
     {NULL},
@@ -83,7 +88,7 @@ static int cat(const char *source, const cat_flags *given, hr_error *err, hr_sta
     cli_plan plan = {NULL};
     budget.memory_bytes = given->memory;
     read.columns = given->columns.count > 0 ? given->columns.items : NULL;
-    *status = cli_plan_open(&plan, &budget, source, &read, NULL, err);
+    *status = cli_plan_open(&plan, &budget, source, &read, &given->steps, err);
     if (*status == HR_OK && given->rows != ALL_ROWS) {
         hr_dataset *some = NULL;
         *status = hr_dataset_limit(plan.dataset, given->rows, &some, err);

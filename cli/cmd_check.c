@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // `headrace check SOURCE`: the ingest alone: read, preprocess, feed to workers that only read and measure.
 //
-// Assignments and scalers after the last filter are the check's preprocessor, timed and reported as such.
+// Assignments and scalers after the last filter, sample or split are the check's preprocessor, timed and reported as
+// such.
 #include "cli.h"
 
 #include <string.h>
@@ -24,6 +25,8 @@ static const cli_flag flags[] = {
      "assign; may be repeated, runs in the order given"},
     {"--filter", "'x > 3'", CLI_STEP, FLAG(steps), "keep these rows; may be repeated"},
     {"--scale", "a,b", CLI_STEP, FLAG(steps), "standard scaling, learned from the data first"},
+    {"--sample", CLI_SAMPLE, CLI_STEP, FLAG(steps), "about this share of the rows, by a seed"},
+    {"--split", CLI_PART, CLI_STEP, FLAG(steps), "part I, from 0, of N parts of the rows in order"},
     {"--tensor", "a,b", CLI_NAMES, FLAG(tensor), "hand these out as one float32 tensor, `tensor`"},
     {"--batch-rows", "N", CLI_INT, FLAG(batch_rows), "rows a batch", 1},
     {"--global-batch-rows", "N", CLI_INT, FLAG(global_batch_rows),

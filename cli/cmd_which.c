@@ -26,6 +26,8 @@ static const cli_flag flags[] = {
     {"--map", "'x = x * 2'", CLI_STEP, FLAG(steps), "as in check, where a filter needs it"},
     {"--filter", "'x > 3'", CLI_STEP, FLAG(steps), "as in check; may be repeated"},
     {"--scale", "a,b", CLI_STEP, FLAG(steps), "as in check, where a filter needs it"},
+    {"--sample", CLI_SAMPLE, CLI_STEP, FLAG(steps), "as in check"},
+    {"--split", CLI_PART, CLI_STEP, FLAG(steps), "as in check"},
     {"--shuffle", CLI_SHUFFLES, CLI_WORD, FLAG(shuffle), "the order of rows (default none)"},
     {"--seed", "N", CLI_INT, FLAG(seed), "of the shuffle (default 0)", 0},
     {"--window-rows", "N", CLI_INT, FLAG(window_rows), "rows permuted together", 2},
@@ -95,13 +97,13 @@ static void print_run(const hr_row_place *first, const hr_row_place *last, int64
         printf("rows %lld to %lld\n", (long long)first->row, (long long)last->row);
 }
 
-static hr_status print_rows(const hr_dataset *dataset, const int64_t *numbers, int64_t from,
+static hr_status print_rows(const hr_dataset *source, const int64_t *numbers, int64_t from,
                             int64_t to, bool all, hr_error *err)
 {
     hr_row_place first = {0}, last = {0}, place;
     int64_t runs = 0, began = from;
     for (int64_t i = from; i < to; i++) {
-        hr_status status = hr_dataset_locate(dataset, numbers[i], &place, err);
+        hr_status status = hr_dataset_locate(source, numbers[i], &place, err);
         if (status != HR_OK)
             return status;
         if (i > from && !follows(&last, &place)) {
@@ -123,7 +125,7 @@ static hr_status print_rows(const hr_dataset *dataset, const int64_t *numbers, i
 }
 
 // The part of one rank, as streams cut it: [rank G / W, (rank + 1) G / W) of the rows that the step has.
-static hr_status print_step(const hr_dataset *dataset, const hr_batch *batch,
+static hr_status print_step(const hr_dataset *source, const hr_batch *batch,
                             const which_flags *given, hr_error *err)
 {
     const int64_t *numbers;
@@ -138,7 +140,7 @@ static hr_status print_step(const hr_dataset *dataset, const hr_batch *batch,
         printf(", rank %lld of %lld", (long long)given->rank, (long long)given->workers);
     }
     printf(": %lld rows\n", (long long)(to - from));
-    return print_rows(dataset, numbers, from, to, given->all, err);
+    return print_rows(source, numbers, from, to, given->all, err);
 }
 
 static hr_status which(const char *source, const which_flags *given, hr_error *err)
@@ -156,7 +158,7 @@ static hr_status which(const char *source, const which_flags *given, hr_error *e
     if (status == HR_OK)
         status = find_step(rows, given, &batch, err);
     if (status == HR_OK)
-        status = print_step(rows, batch, given, err);
+        status = print_step(plan.source, batch, given, err);
     hr_batch_unref(&batch);
     hr_dataset_unref(&rows);
     cli_plan_close(&plan);
@@ -183,7 +185,8 @@ const cli_command cli_which = {
     "which",
     "SOURCE",
     "file, row group and row of each row of a step",
-    "The order's flags are those of the run that is asked about; SOURCE and filters too.",
+    "The order's flags are those of the run that is asked about; SOURCE, filters, samples and "
+    "splits too.",
     flags,
     1,
     1,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Trainers as objects: several at once, slots, lives, checkpoints. This program starts itself as the worker.
 #include "base/os.h"
+#include "base/stats.h"
 #include "base/unit.h"
 #include "train/run_folder.h"
 #include <headrace/headrace.h>
