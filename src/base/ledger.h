@@ -55,7 +55,8 @@ typedef struct hr_spare {
 void hr__scratch_add_spare(hr_scratch *scratch, hr_spare *spare);
 void hr__scratch_remove_spare(hr_scratch *scratch,
                               hr_spare *spare); // waits for a call of `give` under way
-// Spares that are `first`, kept buffers, then the other spares in turn, until `bytes` are back or nothing is left; returns how many.
+// Spares that are `first`, kept buffers, then the other spares in turn, until `bytes` are back or nothing is left;
+// returns how many.
 uint64_t hr__scratch_reclaim(hr_scratch *scratch, uint64_t bytes);
 
 #endif

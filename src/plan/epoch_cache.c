@@ -3,9 +3,9 @@
 //
 // A piece is found again by its unit and its rows, so units are cut in the same way in each epoch of a stream. What is
 // kept is what the branch's first program made: row-local work is not done again. Functions of the user are called in
-// each epoch, on the same rows as before; they may be random. When not all fits, the first rows of the data stay and the
-// others are read again, the same ones in each epoch: a page is read for any of its rows, so pieces here and there would
-// save nothing.
+// each epoch, on the same rows as before; they may be random. When not all fits, the first rows of the data stay and
+// the others are read again, the same ones in each epoch: a page is read for any of its rows, so pieces here and there
+// would save nothing.
 #include "plan/epoch_cache.h"
 #include "base/map.h"
 #include <stdatomic.h>
@@ -45,14 +45,20 @@ static hr_status open_cache(hr_runtime *runtime, hr_epoch_cache **out, hr_error 
     return HR_OK;
 }
 
+// Fine when it was done before: who is gone is not there.
+static void withdraw(hr_epoch_cache *c)
+{
+    for (size_t i = 0; i < c->pieces.count; i++)
+        hr__store_withdraw(hr__runtime_store(c->runtime), c->pieces.items[i].object);
+}
+
 void hr__epoch_cache_close(hr_epoch_cache **cache)
 {
     hr_epoch_cache *c = *cache;
     *cache = NULL;
     if (!c)
         return;
-    for (size_t i = 0; i < c->pieces.count; i++)
-        hr__store_withdraw(hr__runtime_store(c->runtime), c->pieces.items[i].object);
+    withdraw(c);
     HR_VEC_FINISH(&c->pieces);
     hr__map_close(&c->places);
     hr__mutex_finish(&c->mutex);
@@ -77,6 +83,16 @@ hr_status hr__pipe_keep_pieces(hr_pipe *p, hr_error *err)
     for (int32_t i = 0; i < p->child_count; i++)
         HR_TRY(hr__pipe_keep_pieces(p->children[i], err));
     return HR_OK;
+}
+
+void hr__pipe_drop_pieces(const hr_pipe *p)
+{
+    if (p->branch && p->branch->inner)
+        hr__pipe_drop_pieces(p->branch->inner);
+    if (p->branch && p->branch->cache)
+        withdraw(p->branch->cache);
+    for (int32_t i = 0; i < p->child_count; i++)
+        hr__pipe_drop_pieces(p->children[i]);
 }
 
 void hr__pipe_kept_rows(const hr_pipe *p, int64_t *taken, int64_t *missed)

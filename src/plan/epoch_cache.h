@@ -9,6 +9,8 @@
 HR_USE_RESULT hr_status hr__pipe_keep_pieces(hr_pipe *pipe, hr_error *err);
 // Adds rows that were taken from memory so far, and those that were not, in epochs after the first.
 void hr__pipe_kept_rows(const hr_pipe *pipe, int64_t *taken, int64_t *missed);
+// There is no later epoch: nothing is kept any more.
+void hr__pipe_drop_pieces(const hr_pipe *pipe);
 void hr__epoch_cache_close(hr_epoch_cache **cache);
 
 // Whether the task's rows, through the branch's first program, are the same in each epoch and may be looked up.

@@ -9,6 +9,7 @@
 #include "plan/stream_parts.h"
 
 #include "base/os.h"
+#include "plan/epoch_cache.h"
 #include <string.h>
 
 #define LAG_NS (100ull * 1000 * 1000)
@@ -191,12 +192,40 @@ static hr_descriptor descriptor_of(const hr_stream *s, const hr_out *out)
     return d;
 }
 
+// Whether all legs that there will ever be have made all they will. Lock held.
+static bool is_made(const hr_stream *s)
+{
+    bool made = s->shared && s->shared->over;
+    for (int64_t r = 0; r < s->options.ranks && made; r++) {
+        const hr_rank_end *end = &s->ranks[r];
+        made = end->state != HR_RANK_DETACHED && (!end->own || end->own->over);
+    }
+    return made;
+}
+
+// The leg's last epoch ends. When all is made, its readers have it: what else was promised and kept is others', before
+// a reader is told and asks for more.
+static void end_leg(hr_leg *l)
+{
+    hr_stream *s = l->stream;
+    hr__mutex_lock(&s->mutex);
+    l->over = true;
+    bool made = is_made(s);
+    hr__mutex_unlock(&s->mutex);
+    if (!made)
+        return;
+    hr__share_release(s->share);
+    hr__pipe_drop_pieces(s->pipe);
+}
+
 static hr_status put_epoch_end(hr_leg *l, const hr_out *out, hr_error *err)
 {
     int64_t ranks = l->stream->options.ranks;
     hr_descriptor d = descriptor_of(l->stream, out);
     d.kind = HR_DESCRIPTOR_EPOCH_END;
     d.more_units = 0;
+    if (out->epoch + 1 == l->stream->start.epoch + l->stream->options.epochs)
+        end_leg(l);
     for (; l->end_rank < ranks; l->end_rank++) {
         bool taken;
         d.step = (uint64_t)(out->batch / ranks + (l->end_rank < out->batch % ranks));
@@ -245,7 +274,6 @@ static void ended(void *self, hr_status status, const hr_error *err)
     hr_leg *l = self;
     hr_stream *s = l->stream;
     hr__mutex_lock(&s->mutex);
-    l->over = true;
     for (int64_t r = 0; r < s->options.ranks; r++) {
         if (serves(s, l, r))
             hr__channel_finish(s->ranks[r].channel, status, err->message);

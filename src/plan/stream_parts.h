@@ -26,7 +26,7 @@ typedef struct hr_leg {
     int64_t only_rank; // -1: all
     int64_t end_rank;  // epoch ends pushed so far
     hr_batcher *batcher;
-    bool over; // guards: stream mutex
+    bool over; // guards: stream mutex. Its last epoch was made
 } hr_leg;
 
 typedef struct hr_rank_end {

@@ -5,10 +5,10 @@
 //                                | least |                    leases: what consumers may keep, of T - least
 //
 // The promises of all open shares fit in the arena together: that is checked once, when a share opens, and never taken
-// back. So what others do decides nothing: urgent objects always find room up to the share's own promise, and others
-// leave `least` and the leases that consumers have not taken yet. A share gets what makes it fast, and of a large arena
-// more, but at most half of what is not promised (more only where pieces are large), so that those that open later find
-// some. Beyond its promise the urgent may use what nobody was
+// back; a share that needs no more gives its own back. So what others do decides nothing: urgent objects always find
+// room up to the share's own promise, and others leave `least` and the leases that consumers have not taken yet. A
+// share gets what makes it fast, and of a large arena more, but at most half of what is not promised (more only where
+// pieces are large), so that those that open later find some. Beyond its promise the urgent may use what nobody was
 // promised.
 #include "store/share.h"
 
@@ -128,20 +128,30 @@ void hr__share_drop(hr_share *share)
     hr__free(share);
 }
 
-void hr__share_close(hr_share **share_)
+static void end_share(hr_share *share, bool drop)
 {
-    hr_share *share = *share_;
-    *share_ = NULL;
-    if (!share || hr__store_forked(share->store))
-        return;
     hr_store *store = share->store;
     hr__mutex_lock(&store->lock);
     share->open = false;
-    hr__share_drop(share);
+    if (drop)
+        hr__share_drop(share);
     bool waiting = store->refused; // its promise is free
     store->refused = false;
     hr__mutex_unlock(&store->lock);
     hr__store_room(store, waiting);
+}
+
+void hr__share_close(hr_share **share_)
+{
+    hr_share *share = *share_;
+    *share_ = NULL;
+    if (share && !hr__store_forked(share->store))
+        end_share(share, true);
+}
+
+void hr__share_release(hr_share *share)
+{
+    end_share(share, false);
 }
 
 uint64_t hr__share_promised(hr_share *share)

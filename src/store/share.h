@@ -13,7 +13,7 @@ struct hr_share {
     uint64_t leased_bytes; // at its consumers, as far as their channels know
     uint64_t lease_bytes;  // constant: they may have so many
     uint64_t refs;         // who opened it, its objects, its channels
-    bool open;
+    bool open;             // and more may be made in it
 };
 
 // Bytes that shares (but `except`) have or were promised.

@@ -70,6 +70,8 @@ typedef struct hr_share_want {
 HR_USE_RESULT hr_status hr__share_open(hr_store *store, const hr_share_want *want, hr_share **out,
                                        hr_error *err);
 void hr__share_close(hr_share **share); // objects may outlive it
+// Nothing more will be made in it: what was promised and is not used is others' from here on. It stays to be closed.
+void hr__share_release(hr_share *share);
 uint64_t hr__share_promised(hr_share *share);
 uint64_t hr__share_lease_bytes(const hr_share *share); // that its consumers may keep, all together
 uint64_t

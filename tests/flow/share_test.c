@@ -293,6 +293,42 @@ static void share__one_stream_too_many_is_a_limit_when_it_opens(void **state)
     close_budget(&b);
 }
 
+// Its feed is still open, and is asked for its place; what was kept for its epochs goes as well.
+static void share__of_a_stream_that_ended_is_free(void **state)
+{
+    budget b = budget_of(2, 32);
+    hr_dataset *d = files_of(b.rt, zstd_folder);
+    hr_feed *feeds[12] = {0};
+    hr_error err = HR_ERROR_INIT;
+    hr_batch *batch = NULL;
+    hr_memory_stats m;
+    hr_position at;
+    for (size_t i = 0; i < COUNTOF(feeds); i++) {
+        hr_stream_options o = HR_STREAM_OPTIONS_INIT;
+        pass p = {0};
+        o.batch_rows = 8000;
+        o.epochs = 1 + (int64_t)i % 2;
+        o.shuffle = i % 3 ? HR_SHUFFLE_NONE : HR_SHUFFLE_WINDOW;
+        o.window_rows = 2000;
+        feeds[i] = feed_of(d, &o);
+        pass_feed(&p, feeds[i]);
+        assert_ended(&p);
+        assert_int_equal(p.count, o.epochs * ROWS);
+        pass_finish(&p);
+    }
+    hr_runtime_memory(b.rt, &m);
+    assert_true(m.object_count <= 2); // the last batch may be on its way back
+    for (size_t i = 0; i < COUNTOF(feeds); i++) {
+        assert_int_equal(hr_feed_next(feeds[i], &batch, &err), HR_END);
+        hr_feed_position(feeds[i], &at);
+        assert_int_equal(at.epoch, 1 + (int64_t)i % 2); // the next
+        assert_int_equal(at.row, 0);
+        hr_feed_close(&feeds[i]);
+    }
+    hr_dataset_unref(&d);
+    close_budget(&b);
+}
+
 static int write_files(void **state)
 {
     make_folder(zstd_folder);
@@ -328,6 +364,7 @@ int main(void)
         cmocka_unit_test(share__readers_may_keep_everything),
         cmocka_unit_test(share__a_materialisation_goes_on_beside_a_stream),
         cmocka_unit_test(share__one_stream_too_many_is_a_limit_when_it_opens),
+        cmocka_unit_test(share__of_a_stream_that_ended_is_free),
     };
     return cmocka_run_group_tests_name("share", tests, write_files, remove_files);
 }
