@@ -80,64 +80,77 @@ bool hr__hybrid_read(pq_hybrid *h, uint32_t *out, size_t count)
     return true;
 }
 
-// hr__hybrid_run for levels of one bit: a run of fewer than 64 groups or repetitions has a head of one byte.
-HR_INLINE bool bit_run(pq_hybrid *h)
+// Bits on their way into a bitmap, gathered in a word.
+typedef struct bit_sink {
+    uint8_t *out;
+    uint64_t word, flip;
+    unsigned filled; // of the word
+} bit_sink;
+
+// 1 to 64 bits, from the least. No branch: it would be one that nobody can foresee.
+HR_INLINE void sink_put(bit_sink *s, uint64_t bits, unsigned count)
 {
-    size_t bytes = (size_t)(h->end - h->at);
-    if (h->left > 0)
-        return true;
-    if (bytes < 2 || h->at[0] < 2 || h->at[0] > 0x7f || (h->at[0] & 1 && h->at[0] >> 1 >= bytes))
-        return hr__hybrid_run(h);
-    size_t length = h->at[0] >> 1;
-    h->packed = h->at[0] & 1;
+    bits = (bits ^ s->flip) & ~0ull >> (64 - count);
+    s->word |= bits << s->filled;
+    memcpy(s->out, &s->word, 8);
+    unsigned filled = s->filled + count;
+    s->word = filled < 64 ? s->word : bits >> 1 >> (63 - s->filled);
+    s->out += filled / 64 * 8;
+    s->filled = filled % 64;
+}
+
+// A whole run of at most 64 levels: how many, 0 when it is none of these. Bits above 1 go to `bad`.
+HR_INLINE unsigned short_run(pq_hybrid *h, uint64_t *bits, uint8_t *bad)
+{
+    if (h->left > 0 || h->end - h->at < 9 || h->at[0] > 0x7f)
+        return 0;
+    bool packed = h->at[0] & 1;
+    unsigned length = h->at[0] >> 1, count = packed ? length * 8 : length;
+    uint64_t next;
+    if (count - 1 > 63)
+        return 0;
+    memcpy(&next, h->at + 1, 8);
+    *bad |= packed ? 0 : h->at[1] & 0xfe;
+    *bits = packed ? next : 0 - (next & 1);
+    h->at += 1 + (packed ? length : 1);
+    return count;
+}
+
+// Up to 64 levels of a run of any length.
+static bool long_run(pq_hybrid *h, size_t left, uint64_t *bits, unsigned *count)
+{
+    if (!hr__hybrid_run(h) || (!h->packed && h->value > 1))
+        return false;
+    size_t n = (size_t)HR_MIN(HR_MIN(left, h->left), 64);
+    *bits = 0 - (uint64_t)h->value;
     if (h->packed) {
-        h->run = h->at + 1;
-        h->run_bytes = length;
-        h->run_next = 0;
-    } else {
-        h->value = h->at[1];
+        size_t at = h->run_next / 8, shift = h->run_next % 8;
+        *bits = 0;
+        memcpy(bits, h->run + at, HR_MIN(h->run_bytes - at, 8));
+        *bits >>= shift;
+        n = HR_MIN(n, 64 - shift);
+        h->run_next += n;
     }
-    h->left = h->packed ? length * 8 : length;
-    h->at += 1 + (h->packed ? length : 1);
+    h->left -= n;
+    *count = (unsigned)n;
     return true;
 }
 
-// Up to `count` bits of a packed run, at most 57 to 64 of them; how many there are to *count.
-HR_INLINE uint64_t run_bits(const pq_hybrid *h, size_t *count)
+// Where nulls are spread over a column its runs are a dozen levels long, so that much hangs on those.
+bool hr__hybrid_bits(pq_hybrid *h, size_t count, uint8_t level, uint8_t *out)
 {
-    size_t at = h->run_next / 8, shift = h->run_next % 8;
-    uint64_t bits = 0;
-    *count = HR_MIN(*count, 64 - shift);
-    memcpy(&bits, h->run + at, HR_LIKELY(h->run_bytes - at >= 8) ? 8 : h->run_bytes - at);
-    return bits >> shift;
-}
-
-// Bit i of out = level i == level, for levels of one bit. False: too few levels, or one above 1. Where nulls are
-// spread over a column its runs are a dozen values long, so bits are gathered in a word and written when it is full.
-static bool levels_to_bits(pq_hybrid *h, size_t count, uint8_t level, uint8_t *out)
-{
-    uint64_t word = 0, flip = level ? 0 : ~0ull;
-    unsigned filled = 0;
+    bit_sink sink = {.out = out, .flip = level ? 0 : ~0ull};
+    uint8_t bad = 0;
     for (size_t left = count; left > 0;) {
-        if (!bit_run(h) || (!h->packed && h->value > 1))
+        uint64_t bits;
+        unsigned n = left >= 64 ? short_run(h, &bits, &bad) : 0;
+        if (n == 0 && !long_run(h, left, &bits, &n))
             return false;
-        size_t n = (size_t)HR_MIN(HR_MIN(left, h->left), 64);
-        uint64_t bits = (h->packed ? run_bits(h, &n) : 0 - (uint64_t)h->value) ^ flip;
-        bits &= ~0ull >> (64 - n);
-        h->run_next += h->packed ? n : 0;
-        h->left -= n;
+        sink_put(&sink, bits, n);
         left -= n;
-        word |= bits << filled;
-        filled += (unsigned)n;
-        if (filled >= 64) {
-            memcpy(out, &word, 8);
-            out += 8;
-            filled -= 64;
-            word = filled ? bits >> (n - filled) : 0;
-        }
     }
-    memcpy(out, &word, (filled + 7) / 8);
-    return true;
+    memcpy(sink.out, &sink.word, (sink.filled + 7) / 8);
+    return bad == 0;
 }
 
 // Levels of up to two bits as bytes. False: too few, or one above max.
@@ -305,7 +318,7 @@ static hr_status flat_levels(pq_column *column, pq_page *page, level_streams *s,
     HR_TRY(hr__scratch_take(column->fragment->scratch, n / 8 + 8, &valid, err));
     page->levels_memory = valid;
     page->held_bytes += n / 8 + 8;
-    if (!levels_to_bits(&s->definition, n, 1, valid))
+    if (!hr__hybrid_bits(&s->definition, n, 1, valid))
         return bad_levels(err, "definition", page, 1);
     page->dense = (int64_t)k->bits.count(valid, 0, n);
     page->slot_valid = page->dense == page->slots ? NULL : valid;
@@ -371,7 +384,7 @@ static hr_status list_levels(pq_column *column, pq_page *page, level_streams *s,
     uint8_t *starts = NULL, *levels = NULL, *memory = NULL;
     hr_status status = HR_OK;
     HR_TRY(hr__scratch_take(scratch, bitmap, &starts, err));
-    if (!levels_to_bits(&s->repetition, n, 0, starts)) {
+    if (!hr__hybrid_bits(&s->repetition, n, 0, starts)) {
         status = bad_levels(err, "repetition", page, 1);
         goto out;
     }

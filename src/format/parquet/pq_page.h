@@ -211,6 +211,8 @@ bool hr__hybrid_run(pq_hybrid *h);                  // makes left > 0; false at 
 bool hr__hybrid_skip(pq_hybrid *h, uint64_t count); // false: fewer are left
 // Decodes codes; false: fewer are left.
 bool hr__hybrid_read(pq_hybrid *h, uint32_t *out, size_t count);
+// Of values of one bit: bit i of out = value i == value. False: too few, or one above 1. Out has 8 bytes of room more.
+HR_USE_RESULT bool hr__hybrid_bits(pq_hybrid *h, size_t count, uint8_t value, uint8_t *out);
 // Levels of the page at `bytes` to slots, ends and bitmaps. *used_out: bytes they took.
 HR_USE_RESULT hr_status hr__pq_levels_read(pq_column *column, pq_page *page, const uint8_t *bytes,
                                            size_t count, size_t *used_out, hr_error *err);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The reader: small decoders against the specification's own examples, and whole files (made by our writer) read by
 // any cut, by several threads at once, truncated anywhere, and with any allocation failing.
+#include "base/rng.h"
 #include "base/unit.h"
 #include "block/wire.h"
 #include "format/parquet/pq_page.h"
@@ -26,6 +27,48 @@ static void hybrid__reads_the_example_of_the_specification(void **state)
     assert_true(hr__hybrid_skip(&h, 9));
     assert_true(hr__hybrid_read(&h, out, 4));
     assert_false(hr__hybrid_skip(&h, 1));
+}
+
+// Runs of both kinds, from one level to a thousand, in a chosen mix of short and long.
+static size_t write_runs(uint64_t seed, uint8_t *out, size_t room, uint64_t longest)
+{
+    size_t at = 0;
+    for (uint64_t i = 0; at + 300 < room; i++) {
+        uint64_t draw = hr__rng_u64(seed, 1, i), length = 1 + draw % longest;
+        bool packed = draw >> 40 & 1;
+        uint64_t head = (packed ? (length + 7) / 8 : length) << 1 | packed;
+        for (; head > 0x7f; head >>= 7)
+            out[at++] = (uint8_t)(head | 0x80);
+        out[at++] = (uint8_t)head;
+        for (uint64_t k = 0; packed && k < (length + 7) / 8; k++)
+            out[at++] = (uint8_t)hr__rng_u64(seed, 2 + i, k);
+        if (!packed)
+            out[at++] = draw >> 50 & 1;
+    }
+    return at;
+}
+
+static void hybrid__gives_the_same_as_bits_and_as_values(void **state)
+{
+    uint8_t runs[2000], bits[4096 / 8 + 8];
+    uint32_t values[4096];
+    for (uint64_t seed = 0; seed < 500; seed++) {
+        size_t bytes = write_runs(seed, runs, sizeof runs, seed % 2 ? 30 : 1000);
+        size_t first = seed % 70, count = 1 + hr__rng_u64(seed, 0, 0) % 1900;
+        uint8_t value = seed >> 1 & 1;
+        pq_hybrid h, same;
+        hr__hybrid_init(&h, runs, bytes, 1);
+        assert_true(hr__hybrid_skip(&h, first));
+        same = h;
+        bool is_whole = hr__hybrid_read(&same, values, count);
+        assert_int_equal(hr__hybrid_bits(&h, count, value, bits), is_whole);
+        for (size_t i = 0; is_whole && i < count; i++)
+            assert_int_equal(bits[i / 8] >> (i % 8) & 1, values[i] == value);
+    }
+    static const uint8_t two[] = {20 << 1, 2}; // a run of twos is no run of bits
+    pq_hybrid h;
+    hr__hybrid_init(&h, two, sizeof two, 1);
+    assert_false(hr__hybrid_bits(&h, 20, 1, bits));
 }
 
 static void delta__reads_the_examples_of_the_specification(void **state)
@@ -597,6 +640,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hybrid__reads_the_example_of_the_specification),
+        cmocka_unit_test(hybrid__gives_the_same_as_bits_and_as_values),
         cmocka_unit_test(delta__reads_the_examples_of_the_specification),
         cmocka_unit_test(thrift__stays_within_its_bytes),
         cmocka_unit_test(reader__gives_the_same_rows_by_any_cut),
