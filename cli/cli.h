@@ -104,8 +104,8 @@ void cli_print_exit_codes(void);
 int cli_print(char *text);
 
 // --- Ctrl-C (interrupt.c) ---
-void cli_interrupt_begin(
-    hr_runtime *runtime); // SIGINT, SIGTERM, SIGHUP cancel what the runtime does
+// SIGINT, SIGTERM, SIGHUP cancel what the runtime does
+void cli_interrupt_begin(hr_runtime *runtime);
 void cli_interrupt_end(void);
 int cli_interrupt_code(int code); // 128 + the signal when one came, else `code`
 

@@ -29,8 +29,8 @@ HR_USE_RESULT hr_status hr__map_pages(size_t bytes, void **out, hr_error *err);
 void hr__unmap(void *memory, size_t bytes);
 // Gives the pages of a range of a memfd back to the kernel (FALLOC_FL_PUNCH_HOLE).
 HR_USE_RESULT hr_status hr__punch(int fd, uint64_t offset, uint64_t bytes, hr_error *err);
-void hr__drop_private(
-    void *memory, size_t bytes); // MADV_DONTNEED: private copies go, the shared pages show again
+// MADV_DONTNEED: private copies go, the shared pages show again
+void hr__drop_private(void *memory, size_t bytes);
 typedef struct hr_memory_info {
     uint64_t available_bytes;    // MemAvailable
     uint64_t cgroup_limit_bytes; // UINT64_MAX: none

@@ -24,8 +24,8 @@ hr_ledger *hr__runtime_ledger(hr_runtime *runtime);
 hr_scratch *hr__runtime_scratch(hr_runtime *runtime);
 uint64_t hr__runtime_budget_bytes(const hr_runtime *runtime);
 uint64_t hr__runtime_arena_bytes(const hr_runtime *runtime); // three quarters of it
-hr_runtime *hr__runtime_ref(
-    hr_runtime *runtime); // what is made from a runtime keeps it; the last one out frees it
+// What is made from a runtime keeps it; the last one out frees it
+hr_runtime *hr__runtime_ref(hr_runtime *runtime);
 void hr__runtime_unref(hr_runtime **runtime);
 bool hr__runtime_interrupted(const hr_runtime *runtime);
 // The service thread and its socket: started at first need (also by opening, when the folder can be had).
@@ -102,8 +102,8 @@ typedef struct hr_flow_config {
 HR_USE_RESULT hr_status hr__flow_open(hr_runtime *runtime, const hr_flow_ops *ops, void *self,
                                       const hr_flow_config *config, hr_flow **out, hr_error *err);
 void hr__flow_kick(hr_flow *flow); // something that returned HR_AGAIN may go on; any thread
-void hr__flow_cancel(
-    hr_flow *flow); // asks; ended(HR_CANCELLED) follows when work under way is done
+// Asks; ended(HR_CANCELLED) follows when work under way is done
+void hr__flow_cancel(hr_flow *flow);
 // Cancels, waits until no callback runs or will run. It may still be kicked: for flows that kick each other, all of
 // which are stopped before one is closed.
 void hr__flow_stop(hr_flow *flow);

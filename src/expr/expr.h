@@ -50,8 +50,8 @@ typedef struct hr_pack {
     double null_fill;
 } hr_pack;
 HR_USE_RESULT hr_status hr__chain_pack(hr_chain *chain, const hr_pack *pack, hr_error *err);
-const hr_schema *hr__chain_schema(
-    const hr_chain *chain); // of the output so far; borrowed until the next step; NULL: no memory
+// Of the output so far; borrowed until the next step; NULL: no memory
+const hr_schema *hr__chain_schema(const hr_chain *chain);
 // What the chain computes, as a number that is the same in another process; `before` enters into it (chain_digest.c).
 HR_USE_RESULT hr_status hr__chain_digest(const hr_chain *chain, uint64_t before, uint64_t *out,
                                          hr_error *err);

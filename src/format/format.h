@@ -98,8 +98,8 @@ typedef struct hr_format {
 struct hr_reader {
     const hr_format *format;
     hr_source *source;
-    hr_schema *
-        schema; // Arrow-like; nested columns that are not done yet are absent from it and named in unsupported
+    // Arrow-like; nested columns that are not done yet are absent from it and named in unsupported
+    hr_schema *schema;
     const hr_fragment_info *fragments;
     int32_t fragment_count;
     int64_t rows;

@@ -180,16 +180,16 @@ typedef struct hr_branch {
         inner_rows; // repartition: this many blocks of so many rows; 0: as they come
     bool shuffled;  // the inner rows come in a global order of (shuffle_seed, epoch)
     uint64_t shuffle_seed;
-    hr_program *
-        shuffle_program; // a reference: done to rows that are shuffled where they lie; NULL: nothing
-    int64_t unit_rows;   // of a shuffle; 0: as align_rows and the rows' size say
-    int64_t align_rows;  // of a shuffle that nothing is done to: what batches are cut from
-    hr_busy *busy;       // accounts inner runs; borrowed; NULL: nobody does
+    // A reference: done to rows that are shuffled where they lie; NULL: nothing
+    hr_program *shuffle_program;
+    int64_t unit_rows;        // of a shuffle; 0: as align_rows and the rows' size say
+    int64_t align_rows;       // of a shuffle that nothing is done to: what batches are cut from
+    hr_busy *busy;            // accounts inner runs; borrowed; NULL: nobody does
     hr_schema *origin_schema; // what units hold: of the origin's rows, or the inner ones
     hr_stage stages[HR_BRANCH_STAGES_MAX];
     int32_t stage_count;
-    hr_sample
-        samples[HR_BRANCH_SAMPLES_MAX]; // of rows as they come in; the first stage is a program
+    // Of rows as they come in; the first stage is a program
+    hr_sample samples[HR_BRANCH_SAMPLES_MAX];
     int32_t sample_count;
     uint64_t salt;         // tells this leaf from others of the plan
     hr_epoch_cache *cache; // of decoded pieces; NULL: none is kept
@@ -281,8 +281,8 @@ void hr__hints_finish(hr_hints *hints); // waits
 typedef struct hr_unit_run { // a unit while tasks of it run
     _Atomic uint32_t refs;
     hr_unit unit;
-    int64_t
-        from; // the first row of its fragment that is wanted; set before anybody else has the run
+    // The first row of its fragment that is wanted; set before anybody else has the run
+    int64_t from;
     hr_runtime *runtime;
     hr_mutex mutex;
     hr_reader *reader;     // guards: mutex
@@ -308,8 +308,8 @@ typedef struct hr_task {
     bool urgent;     // nothing goes on without it: it is read narrowly rather than not at all
     bool missed;     // it was looked for among what is kept (epoch_cache.c)
     hr_marks *marks; // owned; NULL: none. Of rows that go in, then of rows that came out
-    const _Atomic bool
-        *stop; // nobody wants the result any more: looked at between calls of functions
+    // Nobody wants the result any more: looked at between calls of functions
+    const _Atomic bool *stop;
     struct hr_read_state *read; // while it runs
     // kept while there is no room in the arena
     hr_block *pending;     // what functions made
@@ -323,8 +323,8 @@ typedef struct hr_task {
 } hr_task;
 HR_USE_RESULT hr_status hr__task_run(hr_task *task, bool oldest,
                                      hr_error *err); // HR_AGAIN: no room; call again
-void hr__task_finish(
-    hr_task *task); // drops what it holds; the result's references too, unless they were moved out
+// Drops what it holds; the result's references too, unless they were moved out
+void hr__task_finish(hr_task *task);
 
 // One call of a function's node. USER where it breaks its own rules.
 HR_USE_RESULT hr_status hr__function_call(hr_node *node, const hr_block *in, hr_block **out,
@@ -427,8 +427,8 @@ typedef struct hr_read_config {
     hr_place place;
     uint64_t first_epoch;
     hr_place_in_order start; // in the first epoch
-    int64_t
-        pass_rows; // from there on rows that need not be read: passed over as far as counts are exact
+    // From there on rows that need not be read: passed over as far as counts are exact
+    int64_t pass_rows;
     int64_t epochs;     // -1: endless
     int64_t align_rows; // tasks end at multiples of it in the epoch where counts are exact; 0: no
     int64_t task_bytes; // aimed at; 0: a whole unit a task

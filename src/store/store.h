@@ -60,8 +60,8 @@ void hr__store_set_reserve(
 // --- shares: what open work is promised of the arena (share.c) ---
 typedef struct hr_share hr_share;
 typedef struct hr_share_want {
-    uint64_t
-        least; // without so much it cannot go on: the oldest piece, the next batch and what it is made of
+    // Without so much it cannot go on: the oldest piece, the next batch and what it is made of
+    uint64_t least;
     uint64_t good;  // with so much it works on several pieces at once
     uint64_t fast;  // more makes it hardly faster
     uint64_t piece; // a typical one: consumers may keep a few; 0: there are none
@@ -195,8 +195,8 @@ typedef struct hr_channel_state {
     uint32_t epoch;
     uint64_t step; // after the last one delivered
 } hr_channel_state;
-void hr__channel_collect(
-    hr_channel *stream); // takes returned leases back; cheap; also done by push and by the doorbell
+// Takes returned leases back; cheap; also done by push and by the doorbell
+void hr__channel_collect(hr_channel *stream);
 void hr__channel_state(hr_channel *stream, hr_channel_state *out);
 // Takes undelivered descriptors back, newest first, until at most `keep` are left; calls `back` for each (its object
 // reference is the callee's then). The consumer is told to ask again from there: it finds the cut after what is left.
@@ -210,8 +210,8 @@ void hr__channel_on_change(hr_channel *stream, void (*changed)(void *context), v
 // --- ports: the consumer's end. Caller-serialised, release is thread-safe ---
 typedef struct hr_port hr_port;
 HR_USE_RESULT hr_status hr__port_open_local(hr_channel *stream, hr_port **out, hr_error *err);
-void hr__port_close(
-    hr_port **port); // leases must be released before, or are given back with it: views then dangle
+// Leases must be released before, or are given back with it: views then dangle
+void hr__port_close(hr_port **port);
 const hr_schema *hr__port_schema(const hr_port *port);
 typedef struct hr_lease {
     hr_descriptor descriptor;

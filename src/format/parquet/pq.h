@@ -114,8 +114,8 @@ typedef struct pq_file {
     const char *created_by;
     int32_t version;
     uint8_t *column_orders; // a field id of ColumnOrder each; NULL: not told
-    bool
-        pads_dictionary; // an old parquet-mr that forgot the dictionary page's header in chunk sizes
+    // An old parquet-mr that forgot the dictionary page's header in chunk sizes
+    bool pads_dictionary;
 } pq_file;
 
 HR_USE_RESULT hr_status hr__pq_file_read(hr_source *source, pq_file *file, hr_error *err);

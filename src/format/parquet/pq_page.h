@@ -132,8 +132,8 @@ typedef struct pq_column {
     int64_t last_rows;   // the same; 0: none was seen
     pq_window *window;
     size_t window_bytes;
-    pq_dictionary
-        dictionary; // set before the first data page is published; may go while nobody uses the column
+    // Set before the first data page is published; may go while nobody uses the column
+    pq_dictionary dictionary;
     pq_page dictionary_page; // where it is read from again
     int32_t dictionary_entries, dictionary_encoding;
     bool dictionary_gone; // guards: mutex
