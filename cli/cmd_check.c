@@ -5,6 +5,8 @@
 // such.
 #include "cli.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 typedef struct check_flags {
@@ -13,7 +15,7 @@ typedef struct check_flags {
     int64_t batch_rows, global_batch_rows, epochs, workers, prefetch, memory, threads, seed,
         window_rows, order_lanes;
     double seconds, idle_s;
-    const char *spill, *digest;
+    const char *spill, *digest, *html;
     int shuffle, tail; // hr_shuffle, hr_tail
     bool whole_blocks, bulk, touch, json, checksums;
 } check_flags;
@@ -56,6 +58,7 @@ static const cli_flag flags[] = {
     {"--digest", "DIR", CLI_TEXT, FLAG(digest),
      "log what each worker was given, for `headrace diff`"},
     {"--json", NULL, CLI_BOOL, FLAG(json), "one JSON object instead of text"},
+    {"--html", "FILE", CLI_TEXT, FLAG(html), "the report as a page too: one file, nothing to load"},
     {NULL},
 };
 #undef FLAG
@@ -84,6 +87,42 @@ static int print_report(const hr_check_report *report, bool json, hr_error *err,
     bool lost = worker_lost(text, json);
     int code = cli_print(text);
     return code == CLI_OK && lost ? CLI_WORKER_LOST : code;
+}
+
+static hr_status fail_html(const char *path, int number, hr_error *err)
+{
+    err->status = number == ENOSPC || number == EDQUOT ? HR_LIMIT : HR_IO;
+    (void)snprintf(err->message, sizeof err->message, "--html '%.200s': %s", path,
+                   strerror(number));
+    return err->status;
+}
+
+// Opened before the check runs, so that a path that cannot be written costs nothing.
+static hr_status open_html(const char *path, FILE **out, hr_error *err)
+{
+    if (!path)
+        return HR_OK;
+    *out = fopen(path, "w");
+    return *out ? HR_OK : fail_html(path, errno, err);
+}
+
+static hr_status write_html(const hr_check_report *report, const char *path, FILE **file,
+                            hr_error *err)
+{
+    char *page = NULL;
+    if (!*file)
+        return HR_OK;
+    hr_status status = hr_check_print_html(report, &page, err);
+    if (status != HR_OK)
+        return status;
+    errno = 0;
+    bool written = fputs(page, *file) >= 0 && fflush(*file) == 0;
+    hr_text_free(page);
+    if (!written)
+        return fail_html(path, errno, err);
+    int failed = fclose(*file);
+    *file = NULL;
+    return failed ? fail_html(path, errno, err) : HR_OK;
 }
 
 static hr_check_options make_options(const check_flags *given, cli_progress *progress)
@@ -133,12 +172,15 @@ static int check(const char *source, const check_flags *given, hr_error *err, hr
     hr_prep *prep = NULL;
     cli_plan plan = {NULL};
     cli_progress progress = {false, 0};
+    FILE *html = NULL;
     budget.memory_bytes = given->memory;
     budget.threads = given->threads;
     budget.spill_dir = given->spill;
     read.columns = given->columns.count > 0 ? given->columns.items : NULL;
     read.verify_checksums = given->checksums;
-    *status = cli_plan_open(&plan, &budget, source, &read, &given->steps, err);
+    *status = open_html(given->html, &html, err);
+    if (*status == HR_OK)
+        *status = cli_plan_open(&plan, &budget, source, &read, &given->steps, err);
     if (*status == HR_OK)
         *status = pack_tensor(&plan, &given->tensor, err);
     if (*status == HR_OK)
@@ -150,10 +192,14 @@ static int check(const char *source, const check_flags *given, hr_error *err, hr
         cli_progress_end(&progress);
     }
     if (report && *status == HR_OK)
+        *status = write_html(report, given->html, &html, err);
+    if (report && *status == HR_OK)
         code = print_report(report, given->json, err, status);
     hr_check_free(&report);
     hr_prep_unref(&prep);
     cli_plan_close(&plan);
+    if (html) // of a check that failed: nothing stands in it
+        (void)fclose(html);
     return code;
 }
 

@@ -271,6 +271,10 @@ HR_API HR_USE_RESULT hr_status hr_check_run(hr_runtime *runtime, const hr_datase
 /** The report as the guide prints it, then where the time went; json: one object. Freed with hr_text_free. */
 HR_API HR_USE_RESULT hr_status hr_check_print(const hr_check_report *report, bool json, char **out,
                                               hr_error *err);
+/** The report as one HTML page, well-formed as XML, with pictures in SVG; it loads nothing. Freed with
+ *  hr_text_free. */
+HR_API HR_USE_RESULT hr_status hr_check_print_html(const hr_check_report *report, char **out,
+                                                   hr_error *err);
 HR_API void hr_check_free(hr_check_report **report);
 /** The body of a check's worker process: returns its exit code. */
 HR_API int hr_check_worker(void);

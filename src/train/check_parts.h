@@ -11,6 +11,7 @@
 #define HR_CHECK_MAGIC       0x314b4843u // "CHK1"
 #define HR_CHECK_DELAYS_MAX  1024
 #define HR_CHECK_EPOCHS_KEPT 2048
+#define HR_CHECK_SAMPLES_MAX 512
 
 // The payload of a check's worker. The same program at both ends: bytes as they lie, after magic and size.
 typedef struct hr_check_job {
@@ -45,6 +46,13 @@ typedef struct hr_check_worker_report {
     char *message;
 } hr_check_worker_report;
 
+// What the driver saw at a moment of the loop.
+typedef struct hr_check_sample {
+    double at_s;         // since the workers were started
+    int64_t rows;        // that they had read, as they reported
+    uint64_t used_bytes; // of the budget
+} hr_check_sample;
+
 struct hr_check_report {
     // what was asked
     int64_t batch_rows, global_batch_rows, epochs_asked;
@@ -72,6 +80,8 @@ struct hr_check_report {
     int threads;
     char *stats, *stats_json; // of the dataset, after the loop
     double share[HR_CAUSES];  // of the workers' time; sums to 1
+    uint32_t sample_count;
+    hr_check_sample samples[HR_CHECK_SAMPLES_MAX];
 };
 
 // check_report.c: shares, and the sentence that says what would widen it.

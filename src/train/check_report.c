@@ -174,7 +174,8 @@ static void print_worker(const hr_check_report *report, int64_t rank, hr_text *o
 
 static void print_head(const hr_check_report *report, hr_text *out)
 {
-    static const char *const shuffles[] = {"no shuffle", "blocks shuffled", "window shuffle"};
+    static const char *const shuffles[] = {"no shuffle", "blocks shuffled", "window shuffle",
+                                           "global shuffle"};
     char bytes[32];
     hr__text_add(out, "\n%s  ", report->source);
     add_count(out, report->rows);

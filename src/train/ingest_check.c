@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SAMPLE_NS (20ull * 1000 * 1000)
+
 #define ROW(name, type, zero, min, max, help)                                                      \
     {                                                                                              \
 #name, type, offsetof(hr_check_options, name), zero, min, max, NULL, help                  \
@@ -39,6 +41,8 @@ typedef struct hr_check_run_state {
     int64_t *rows;     // by worker, as they report
     int64_t rows_expected;
     uint64_t began_ns;
+    uint64_t loop_ns, sample_ns,
+        sampled_ns; // when workers were started; samples: how often, the last
     hr_memory_stats before;
 } hr_check_run_state;
 
@@ -98,24 +102,56 @@ static hr_status preprocess_watched(hr_check_run_state *run, const hr_dataset *d
 
 // --- running ---
 
+static int64_t rows_so_far(const hr_check_run_state *run)
+{
+    int64_t rows = 0;
+    for (int64_t i = 0; i < run->options.workers; i++)
+        rows += run->rows[i];
+    return rows;
+}
+
+// When there is no room for another sample every second one goes, and later ones come half as often.
+static void add_sample(hr_check_run_state *run, int64_t rows)
+{
+    hr_check_report *report = run->report;
+    hr_memory_stats memory;
+    if (report->sample_count == HR_CHECK_SAMPLES_MAX) {
+        report->sample_count /= 2;
+        for (uint32_t i = 0; i < report->sample_count; i++)
+            report->samples[i] = report->samples[2 * i];
+        run->sample_ns *= 2;
+    }
+    run->sampled_ns = hr__now_ns();
+    hr_runtime_memory(run->runtime, &memory);
+    report->samples[report->sample_count++] =
+        (hr_check_sample){.at_s = (double)(run->sampled_ns - run->loop_ns) * 1e-9,
+                          .rows = rows,
+                          .used_bytes = memory.used_bytes};
+}
+
+static void sample(hr_check_run_state *run)
+{
+    if (hr__now_ns() - run->sampled_ns >= run->sample_ns)
+        add_sample(run, rows_so_far(run));
+}
+
 static hr_status on_report(void *context, int64_t rank, const char *json, hr_error *err)
 {
     hr_check_run_state *run = context;
     const char *rows = strstr(json, "\"rows\": ");
     if (rows)
         run->rows[rank] = strtoll(rows + strlen("\"rows\": "), NULL, 10);
+    sample(run);
     return HR_OK;
 }
 
 static hr_status on_tick(void *context, hr_error *err)
 {
     hr_check_run_state *run = context;
-    int64_t rows = 0;
+    sample(run);
     if (!run->options.on_tick)
         return HR_OK;
-    for (int64_t i = 0; i < run->options.workers; i++)
-        rows += run->rows[i];
-    return run->options.on_tick(run->options.context, rows, run->rows_expected, err);
+    return run->options.on_tick(run->options.context, rows_so_far(run), run->rows_expected, err);
 }
 
 static hr_check_job make_job(const hr_check_options *o)
@@ -157,6 +193,9 @@ static hr_status run_workers(hr_check_run_state *run, hr_trainer_result **out, h
     options.datasets = &dataset;
     options.dataset_count = 1;
     options.worker_idle_s = run->options.worker_idle_s;
+    run->loop_ns = hr__now_ns();
+    run->sample_ns = SAMPLE_NS;
+    add_sample(run, 0);
     options.on_report = on_report;
     options.on_tick = on_tick;
     options.context = run;
@@ -252,6 +291,7 @@ static hr_status gather(hr_check_run_state *run, hr_trainer_result *result, hr_e
     for (int64_t i = 0; i < result->worker_count; i++)
         HR_TRY(take_worker(&report->workers[i], &result->workers[i], err));
     add_up(run);
+    add_sample(run, report->rows);
     report->stream = result->stream;
     report->peak_bytes = HR_MAX(report->peak_bytes, result->peak_bytes);
     hr_runtime_memory(run->runtime, &report->memory);
