@@ -78,7 +78,7 @@ typedef struct hr_stream_options {
     int64_t epochs;
     hr_shuffle shuffle;
     uint64_t seed;
-    /** Default 16,384, or what 64 MiB hold where rows are wide, by the footers */
+    /** Default 16,384, or what 64 MiB of source rows hold where they are wide, by the footers */
     int64_t window_rows;
     int64_t first_epoch;       /**< the number of the first epoch: it enters into the order */
     int64_t global_batch_rows; /**< rows a step, over all ranks; instead of batch_rows */

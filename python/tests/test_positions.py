@@ -116,3 +116,57 @@ def test_a_window_shuffle_mixes_across_lanes():
     assert len(blocks_of_first_window) == 8  # one block of each of the eight lanes
     counts = np.bincount(order[:8000] // 5000, minlength=16)
     assert sorted(counts) == [0] * 8 + [1000] * 8
+
+
+def test_the_window_is_as_large_whatever_is_made_of_the_rows():
+    """So the order is the same with and without columns that are added, cast or packed."""
+    wide = hr.range_tensor(20000, shape=(1024,), blocks=16)  # 8 KiB a row
+    states = [ds.iter_batches(batch_size=10, shuffle='window').state_dict()
+              for ds in (wide, wide.map('more = data * 1.0'), wide.map('data = data * 2'))]
+    assert states[0]['window_rows'] == 64 * 1024 // 8 and len({s['window_rows'] for s in states}) == 1
+
+
+def parquet_of(path, values, **options):
+    pa = pytest.importorskip('pyarrow')
+    from pyarrow import parquet
+    options = {'use_dictionary': False, 'compression': 'none', **options}
+    parquet.write_table(pa.table({'id': values}), path, **options)
+    return path
+
+
+def test_a_later_file_of_the_same_name_and_size_is_noticed_by_shuffles(tmp_path):
+    files = [parquet_of(tmp_path / f'{name}.parquet', np.arange(100) + 100 * n, row_group_size=20) for n, name in enumerate('ab')]
+    states = {s: hr.read_parquet(files).iter_batches(batch_size=7, shuffle=s).state_dict() for s in ('window', 'blocks')}
+    size = files[1].stat().st_size
+    parquet_of(files[1], np.arange(100) + 150, row_group_size=20)
+    assert files[1].stat().st_size == size
+    for shuffle, state in states.items():
+        with pytest.raises(hr.InvalidError, match='other data'):
+            hr.read_parquet(files).iter_batches(batch_size=7, shuffle=shuffle).load_state_dict(state)
+
+
+@pytest.mark.parametrize('index', [False, True], ids=['headers', 'page index'])
+@pytest.mark.parametrize('version', ['1.0', '2.0'])
+@pytest.mark.parametrize('shuffle', ['none', 'blocks', 'window'])
+def test_files_of_small_pages_go_on_at_any_row(tmp_path, index, version, shuffle):
+    pa = pytest.importorskip('pyarrow')
+    from pyarrow import parquet
+    n = 3000
+    table = pa.table({
+        'id': pa.array(range(n)), 'text': [None if i % 5 == 0 else f't{i % 300}' for i in range(n)],
+        'ragged': [None if i % 7 == 0 else list(range(i % 9)) for i in range(n)],
+        'even': pa.array([[i, i + 1.0, i / 2] for i in range(n)], pa.list_(pa.float32()))})
+    path = tmp_path / 'pages.parquet'
+    parquet.write_table(table, path, row_group_size=1100, data_page_size=300, write_batch_size=50, write_page_index=index,
+                        data_page_version=version, compression='zstd', use_dictionary=['text'])
+    options = {'batch_size': 37, 'shuffle': shuffle, 'seed': 2, 'batch_format': 'pyarrow'}
+    expected = pa.concat_tables(hr.read_parquet(path).iter_batches(**options))
+    for taken in (1, 20, 31, 47, 80):
+        first = hr.read_parquet(path).iter_batches(**options)
+        for _ in range(taken):
+            next(first)
+        state = first.state_dict()
+        first.close()
+        rest = hr.read_parquet(path).iter_batches(**options)
+        rest.load_state_dict(state)
+        assert pa.concat_tables(rest).equals(expected.slice(37 * taken))

@@ -4,8 +4,8 @@
 // same. Not in it: folders and times of files, options of speed, the seed and order of a stream (a position has them).
 //
 // What it sees of data is bounded, for it is made before the first row: of files their names and sizes and the first
-// one's footer, of blocks in memory SAMPLE_ROWS rows, of a function its name and what was said of it (its payload in
-// processes; a C function is its name).
+// one's footer (a stream whose order needs all footers adds them), of blocks in memory SAMPLE_ROWS rows, of a function
+// its name and what was said of it (its payload in processes; a C function is its name).
 #include "base/hash.h"
 #include "plan/plan_internal.h"
 #include <string.h>

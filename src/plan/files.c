@@ -20,6 +20,7 @@ typedef struct file {
     hr_fragment_info *fragments;
     int32_t fragment_count;
     int64_t rows;
+    uint64_t digest;     // of its footer
     uint64_t read_bytes; // by readers that are closed
     hr_error error;      // failed: what every later opening gets
 } file;
@@ -104,12 +105,14 @@ static hr_status open_reader(hr_files *files, file *f, hr_reader **out, hr_error
         HR_GO(hr__numbered_open(&reader, files->row_numbers,
                                 (int64_t)(f - files->files) << HR_ROW_NUMBER_FILE_SHIFT, &reader,
                                 err));
-    if (f->known && (reader->fragment_count != f->fragment_count || reader->rows != f->rows)) {
+    if (f->known && (reader->fragment_count != f->fragment_count || reader->rows != f->rows ||
+                     reader->digest != f->digest)) {
         status = HR_FAIL(err, HR_CORRUPT,
-                         "%s: it had %lld rows in %d row groups and now has %lld in %d: somebody "
-                         "wrote it while it was read",
+                         "%s: it had %lld rows in %d row groups (footer %016llx) and now has %lld "
+                         "in %d (%016llx): somebody wrote it while it was read",
                          f->path, (long long)f->rows, (int)f->fragment_count,
-                         (long long)reader->rows, (int)reader->fragment_count);
+                         (unsigned long long)f->digest, (long long)reader->rows,
+                         (int)reader->fragment_count, (unsigned long long)reader->digest);
         goto out;
     }
     if (files->schema)
@@ -135,6 +138,7 @@ static hr_status learn(file *f, const hr_reader *reader, hr_error *err)
                (size_t)reader->fragment_count * sizeof *f->fragments);
     f->fragment_count = reader->fragment_count;
     f->rows = reader->rows;
+    f->digest = reader->digest;
     f->known = true;
     return HR_OK;
 }
@@ -385,4 +389,12 @@ const char *hr__files_path(const hr_files *files, size_t index)
 uint64_t hr__files_digest(const hr_files *files)
 {
     return files->digest;
+}
+
+hr_status hr__files_add_footers(hr_files *files, uint64_t *h, hr_error *err)
+{
+    HR_TRY(hr__files_open_all(files, err));
+    for (size_t i = 0; i < files->count; i++) // once known, never changed
+        *h = hr__hash64(&files->files[i].digest, sizeof files->files[i].digest, *h);
+    return HR_OK;
 }

@@ -188,8 +188,8 @@ static hr_status make_marks(const hr_lanes *l, int32_t i, int64_t row, int64_t r
 }
 
 // How many rows a piece takes: to the next border of pieces, which are counted from the unit's start, so that each
-// epoch cuts alike. A first piece after a place within the epoch would often be short, and the next one be wanted at once,
-// while other lanes wait: it goes half a piece beyond the border.
+// epoch cuts alike. A first piece after a place within the epoch would often be short, and the next one be wanted at
+// once, while other lanes wait: it goes half a piece beyond the border.
 static int64_t piece_rows(const hr_lanes *l, const hr_unit *u, int64_t in_unit)
 {
     int64_t aimed = aimed_rows(l, u), rows = aimed,

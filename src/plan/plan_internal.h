@@ -34,6 +34,8 @@ const hr_schema *hr__files_schema(const hr_files *files);
 const char *hr__files_path(const hr_files *files, size_t index);
 uint64_t
 hr__files_digest(const hr_files *files); // of names and sizes, and of the first file's footer
+// Adds all footers to a digest; opens them.
+HR_USE_RESULT hr_status hr__files_add_footers(hr_files *files, uint64_t *h, hr_error *err);
 // The reader of one file, kept open until released. INVALID: its schema differs from the first file's.
 HR_USE_RESULT hr_status hr__files_acquire(hr_files *files, size_t index, hr_reader **out,
                                           hr_error *err);
@@ -256,6 +258,10 @@ void hr__units_set_passing(hr_units *units, bool passing);
 int64_t hr__pipe_unit_bytes(const hr_pipe *pipe);
 int64_t hr__pipe_unit_rows(const hr_pipe *pipe);
 int64_t hr__pipe_row_bytes(const hr_pipe *pipe); // of a typical row, from the same
+int64_t
+hr__pipe_source_row_bytes(const hr_pipe *pipe); // the same of the sources: whatever is made of them
+// Adds all footers of its files to a digest; opens them.
+HR_USE_RESULT hr_status hr__pipe_add_footers(const hr_pipe *pipe, uint64_t *h, hr_error *err);
 // How many there are; opens all footers.
 HR_USE_RESULT hr_status hr__pipe_count_units(hr_pipe *pipe, int64_t *count_out, int64_t *bytes_out,
                                              hr_error *err);

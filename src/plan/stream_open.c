@@ -103,6 +103,10 @@ static hr_status fail_order(const char *what, int64_t found, int64_t here, hr_er
 static hr_status check_position(const hr_stream *s, const hr_position *p, hr_error *err)
 {
     const hr_position *here = &s->start;
+    if (p->shuffle != here->shuffle)
+        return HR_FAIL(err, HR_INVALID, "position: it was made with shuffle \"%s\", not \"%s\"",
+                       p->shuffle <= HR_SHUFFLE_GLOBAL ? shuffle_choices[p->shuffle] : "?",
+                       shuffle_choices[here->shuffle]);
     if (p->plan_hash != here->plan_hash)
         return HR_FAIL(
             err, HR_INVALID,
@@ -110,10 +114,6 @@ static hr_status check_position(const hr_stream *s, const hr_position *p, hr_err
             "%016llx): check the files, their order and sizes, the columns, filters and "
             "functions",
             (unsigned long long)p->plan_hash, (unsigned long long)here->plan_hash);
-    if (p->shuffle != here->shuffle)
-        return HR_FAIL(err, HR_INVALID, "position: it was made with shuffle \"%s\", not \"%s\"",
-                       p->shuffle <= HR_SHUFFLE_GLOBAL ? shuffle_choices[p->shuffle] : "?",
-                       shuffle_choices[here->shuffle]);
     if (p->shuffle != HR_SHUFFLE_NONE && p->seed != here->seed)
         return HR_FAIL(err, HR_INVALID, "position: it was made with seed %llu, not %llu",
                        (unsigned long long)p->seed, (unsigned long long)here->seed);
@@ -133,7 +133,8 @@ static hr_status set_start(hr_stream *s, const hr_dataset *dataset, hr_error *er
 {
     hr_stream_options *o = &s->options;
     bool window = o->shuffle == HR_SHUFFLE_WINDOW;
-    int64_t fits = WINDOW_BYTES / HR_MAX(hr__pipe_row_bytes(s->pipe), 1);
+    // By what the sources' rows take, not by what is made of them: so packing columns does not change the order.
+    int64_t fits = WINDOW_BYTES / HR_MAX(hr__pipe_source_row_bytes(s->pipe), 1);
     if (!o->window_rows)
         o->window_rows = HR_MIN(WINDOW_ROWS, HR_MAX(fits, 1));
     s->start = (hr_position){
@@ -144,6 +145,8 @@ static hr_status set_start(hr_stream *s, const hr_dataset *dataset, hr_error *er
         .order_lanes = window ? o->order_lanes : 0,
     };
     HR_TRY(hr__dataset_digest(dataset, &s->start.plan_hash, err));
+    if (o->shuffle != HR_SHUFFLE_NONE) // such an order opens all footers before its first row
+        HR_TRY(hr__pipe_add_footers(s->pipe, &s->start.plan_hash, err));
     if (!o->position)
         return HR_OK;
     HR_TRY(check_position(s, o->position, err));

@@ -311,6 +311,18 @@ static hr_status open_footers(const hr_pipe *p, hr_error *err)
     return HR_OK;
 }
 
+hr_status hr__pipe_add_footers(const hr_pipe *p, uint64_t *h, hr_error *err)
+{
+    const hr_node *n = p->branch ? p->branch->origin : NULL;
+    if (n && n->kind == HR_NODE_FILES)
+        HR_TRY(hr__files_add_footers(n->files, h, err));
+    if (p->branch && p->branch->inner)
+        HR_TRY(hr__pipe_add_footers(p->branch->inner, h, err));
+    for (int32_t i = 0; i < p->child_count; i++)
+        HR_TRY(hr__pipe_add_footers(p->children[i], h, err));
+    return HR_OK;
+}
+
 // Goes on where it stopped when an inner run had nothing yet.
 static hr_status fill_list(hr_units *u, hr_error *err)
 {
@@ -465,6 +477,13 @@ int64_t hr__pipe_unit_rows(const hr_pipe *pipe)
     largest l = {0};
     note_units(pipe, &l);
     return l.unit_rows;
+}
+
+int64_t hr__pipe_source_row_bytes(const hr_pipe *pipe)
+{
+    largest l = {0};
+    note_units(pipe, &l);
+    return l.row_bytes;
 }
 
 int64_t hr__pipe_row_bytes(const hr_pipe *pipe)
