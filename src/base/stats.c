@@ -108,11 +108,21 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+// Many quantiles are asked for one after the other: all but the first find the values sorted.
+static bool is_sorted(const hr_samples *s)
+{
+    for (size_t i = 1; i < s->count; i++)
+        if (s->values[i - 1] > s->values[i])
+            return false;
+    return true;
+}
+
 double hr__samples_quantile(hr_samples *s, double q)
 {
     if (s->count == 0)
         return 0;
-    qsort(s->values, s->count, sizeof *s->values, compare);
+    if (!is_sorted(s))
+        qsort(s->values, s->count, sizeof *s->values, compare);
     double at = HR_MIN(HR_MAX(q, 0.0), 1.0) * (double)(s->count - 1);
     size_t below = (size_t)floor(at);
     size_t above = HR_MIN(below + 1, s->count - 1);

@@ -231,6 +231,10 @@ static void print_over_time(const hr_check_report *report, hr_text *out)
     begin_plot(out, "Memory against the budget", hr__format_bytes((uint64_t)limit, budget), right);
     hr__text_add(out, "<path class=\"limit\" d=\"M%d %dH%d\"/>\n", LEFT, TOP, LEFT + PLOT_WIDTH);
     print_curve(report, sample_memory, HR_MAX(limit, greatest(report, sample_memory)), out);
+    hr__text_add(out, "<p class=\"soft\">The line is what was used of the budget (%s at most); ",
+                 hr__format_bytes((uint64_t)greatest(report, sample_memory), top));
+    hr__text_add(out, "all processes together held %s at their peak.</p>\n",
+                 hr__format_bytes(report->peak_bytes, right));
 }
 
 static int bin_of(double delay_s)

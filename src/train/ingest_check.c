@@ -253,6 +253,26 @@ static void merge_delays(hr_check_report *report)
     hr__samples_finish(&all);
 }
 
+// The loop ended when the slowest worker's did; what the driver saw after that, while they told it, goes.
+static void end_samples(hr_check_run_state *run, uint64_t first_ns)
+{
+    hr_check_report *report = run->report;
+    if (first_ns == UINT64_MAX || first_ns < run->loop_ns)
+        return;
+    double end_s = (double)(first_ns - run->loop_ns) * 1e-9 + report->loop_s;
+    add_sample(run, report->rows);
+    hr_check_sample *end = &report->samples[--report->sample_count];
+    hr_check_sample last = *end;
+    while (report->sample_count > 1 && end[-1].at_s >= end_s) {
+        last.used_bytes = end[-1].used_bytes;
+        end--;
+        report->sample_count--;
+    }
+    last.at_s = end_s;
+    *end = last;
+    report->sample_count++;
+}
+
 static void add_up(hr_check_run_state *run)
 {
     hr_check_report *report = run->report;
@@ -279,6 +299,7 @@ static void add_up(hr_check_run_state *run)
     }
     if (first_ns != UINT64_MAX && first_ns > run->began_ns)
         report->first_batch_s = run->options.start_s + (double)(first_ns - run->began_ns) * 1e-9;
+    end_samples(run, first_ns);
     merge_delays(report);
 }
 
@@ -291,7 +312,6 @@ static hr_status gather(hr_check_run_state *run, hr_trainer_result *result, hr_e
     for (int64_t i = 0; i < result->worker_count; i++)
         HR_TRY(take_worker(&report->workers[i], &result->workers[i], err));
     add_up(run);
-    add_sample(run, report->rows);
     report->stream = result->stream;
     report->peak_bytes = HR_MAX(report->peak_bytes, result->peak_bytes);
     hr_runtime_memory(run->runtime, &report->memory);
