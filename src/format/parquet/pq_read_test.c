@@ -289,6 +289,24 @@ static void reader__gives_the_same_rows_by_any_cut(void **state)
     }
 }
 
+typedef struct worker {
+    hr_reader *reader;
+    hr_fragment *fragment;
+    int64_t first, step;
+    bool right;
+    hr_status status;
+    hr_thread thread;
+} worker;
+
+static void work(void *arg)
+{
+    worker *w = arg;
+    w->right = true;
+    for (int64_t first = w->first; first < ROWS && !w->status; first += 4 * w->step)
+        w->status = read_pass(w->reader, w->fragment, first, HR_MIN(w->step, ROWS - first), 100, 0,
+                              &w->right, NULL);
+}
+
 // --- a row group entered in its middle ---
 
 typedef struct opened {
@@ -465,6 +483,30 @@ static void index__leads_to_any_row(void **state)
     }
 }
 
+static void index__serves_several_passes_at_once(void **state)
+{
+    static indexed x;
+    opened o = {0};
+    worker workers[4];
+    make_indexed(&x, 512, true, 0);
+    open_indexed(&o, &x, false);
+    for (int round = 0; round < 10; round++) {
+        enter(&o, 2000);
+        for (int i = 0; i < 4; i++) {
+            workers[i] = (worker){
+                .reader = o.reader, .fragment = o.fragment, .first = (3 - i) * 130, .step = 130};
+            assert_int_equal(hr__thread_start(&workers[i].thread, "pass", HR_THREAD_NORMAL, work,
+                                              &workers[i], NULL),
+                             HR_OK);
+        }
+        for (int i = 0; i < 4; i++) {
+            hr__thread_join(&workers[i].thread);
+            assert_true(workers[i].status == HR_OK && workers[i].right);
+        }
+    }
+    close_opened(&o);
+}
+
 static void index__that_contradicts_the_pages_is_corrupt(void **state)
 {
     static indexed x;
@@ -508,24 +550,6 @@ static void index__that_cannot_be_is_passed_over(void **state)
     }
 }
 
-typedef struct worker {
-    hr_reader *reader;
-    hr_fragment *fragment;
-    int64_t first, step;
-    bool right;
-    hr_status status;
-    hr_thread thread;
-} worker;
-
-static void work(void *arg)
-{
-    worker *w = arg;
-    w->right = true;
-    for (int64_t first = w->first; first < ROWS && !w->status; first += 4 * w->step)
-        w->status = read_pass(w->reader, w->fragment, first, HR_MIN(w->step, ROWS - first), 100, 0,
-                              &w->right, NULL);
-}
-
 static void fragment__serves_several_passes_at_once(void **state)
 {
     static const int32_t columns[] = {0, 1, 2, 3};
@@ -543,6 +567,7 @@ static void fragment__serves_several_passes_at_once(void **state)
         hr_fragment *fragment = NULL;
         assert_int_equal(
             reader->format->fragment_open(reader, 0, columns, 4, scratch, &fragment, NULL), HR_OK);
+        reader->format->fragment_start(fragment, round * 400);
         for (int i = 0; i < 4; i++) {
             int64_t step = 60 + round * 31;
             workers[i] = (worker){
@@ -646,6 +671,7 @@ int main(void)
         cmocka_unit_test(reader__gives_the_same_rows_by_any_cut),
         cmocka_unit_test(fragment__may_be_entered_at_any_row),
         cmocka_unit_test(index__leads_to_any_row),
+        cmocka_unit_test(index__serves_several_passes_at_once),
         cmocka_unit_test(index__that_contradicts_the_pages_is_corrupt),
         cmocka_unit_test(index__that_cannot_be_is_passed_over),
         cmocka_unit_test(fragment__serves_several_passes_at_once),
