@@ -73,9 +73,10 @@ void hr__rng_permute(uint64_t seed, uint64_t stream, uint32_t *out, uint32_t cou
             hr__rng_block(seed, stream, block, words);
         }
         uint64_t product = words[i % 4] * bound;
-        uint32_t rejected_below = (uint32_t)((UINT64_C(1) << 32) % bound);
         uint64_t j = product >> 32;
-        if (HR_UNLIKELY((uint32_t)product < rejected_below))
+        // What is rejected is below 2^32 % bound, and so below bound: mostly nothing need be divided.
+        if (HR_UNLIKELY((uint32_t)product < bound) &&
+            (uint32_t)product < (UINT64_C(1) << 32) % bound)
             j = hr__rng_below(seed, stream, UINT64_C(1) << 32 | i, bound);
         uint32_t swapped = out[i];
         out[i] = out[j];
