@@ -34,6 +34,13 @@
 #define HR_INLINE      static inline __attribute__((always_inline))
 #define HR_UNALIGNED   __attribute__((aligned(1))) /* in a typedef: a value at any address */
 
+// Before a loop: so many steps at a time. Compilers leave loops of few instructions as they are.
+#ifdef __clang__
+#define HR_UNROLL_8 _Pragma("clang loop unroll_count(8)")
+#else
+#define HR_UNROLL_8 _Pragma("GCC unroll 8")
+#endif
+
 // Before a loop: its steps do not depend on each other, even where its arrays are the same one.
 #if defined(__clang__)
 #define HR_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")

@@ -17,6 +17,7 @@ enum {
 #define ROWS_FIXED(NAME, INDEX, WIDTH)                                                             \
     HR_INLINE void NAME(uint8_t *out, const uint8_t *in, const INDEX *index, size_t count)         \
     {                                                                                              \
+        HR_UNROLL_8                                                                                \
         for (size_t i = 0; i < count; i++)                                                         \
             memcpy(out + i * WIDTH, in + (size_t)index[i] * WIDTH, WIDTH);                         \
     }
