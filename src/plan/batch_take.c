@@ -248,10 +248,11 @@ static hr_status take_batches(hr_batcher *b, hr_batch_item *it, int64_t rows,
                           .rows = rows,
                           .cut = b->cut,
                           .at = steps && b->batch % ranks ? b->step : w->at};
+    int64_t group = GROUP_BYTES / HR_MAX(row_bytes_of(w), 1);
     if (steps && views)
         extend(b, it, w->rows);
-    else if (steps && w->rows > rows)
-        extend(b, it, HR_MIN(w->rows, GROUP_BYTES / HR_MAX(row_bytes_of(w), 1)));
+    else if (steps && w->round)
+        extend(b, it, w->rows >= rows ? HR_MIN(w->rows, group) : group);
     // Steps that begin within the item can be made again from where it begins.
     if (!steps || b->batch % ranks == 0 || (b->batch + it->count) / ranks > b->batch / ranks)
         b->step = w->at;
