@@ -1,381 +1,493 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rows from anywhere: a permutation over rows of several blocks, written as one span.
+// Rows from anywhere: blocks seen as one, whose rows are written in another order.
 //
-// A column at a time: its output is written in order, its rows are read from where they lie. A row is named by block
-// and row, 8 bytes that serve all columns; per column a small table says where each block's values begin. Narrow values
-// are fetched into the cache in the order in which they lie, while the column before is written: read at random from
-// memory, each line costs its whole latency. Values of fixed width and strings have loops of their own; lists go row by
-// row, as ranges do.
+//   blocks    [a b c][d e][f g h i]      rows 0 to 8
+//   flat       a b c  d e  f g h i       one column of them, brought together in order: whole lines
+//   indexes    4 0 8 2 ...
+//   span       e a i c ...               taken from there, in cache
+//
+// A column at a time. Read at random from where they lie, values cost the latency of a line each; what is brought
+// together first is read in order, which the hardware foresees, and a column of a window (64 KiB of numbers) stays in
+// the second cache while it is taken from. What is wide, or much more than is taken, is taken from where it lies.
 #include "block/wire.h"
 #include "kernel/kernel.h"
 
 #include <string.h>
 
-typedef struct source { // a column of one block
-    const uint8_t *data;
-    const uint8_t *validity;
-    const void *offsets; // of row 0
-    int64_t data_bytes;  // strings: where the last one ends
-    int64_t offset;      // in bits, for validity and booleans
-    int32_t shift;       // of its codes
-} source;
-
-#define LINE_BYTES      64
-#define SHORT_BYTES     16
-#define WIDE_LEAD_BYTES 256 // of a wide value; the hardware goes on from there
-
-typedef struct range { // of a block's rows that take part; low > high: none
-    uint32_t low, high;
-    int64_t rows; // that do
-} range;
-
-#define STEP_ROWS 64 // between two looks at what is to be fetched
-
-typedef struct stretch { // of memory to fetch
-    const uint8_t *at, *end;
-} stretch;
-
-// What the next column will read, fetched a few lines at a time.
-typedef struct fetcher {
-    stretch *stretches; // two for each block
-    int32_t count, next;
-    size_t lines_a_step;
-} fetcher;
+#define WIDE_BYTES  64 // of a value, on average: a line each, wherever it lies
+#define SPARSE_ROWS 4  // so many rows for each that comes out
+#define SHORT_BYTES 16
+#define AHEAD_ROWS  16
 
 typedef struct mix {
-    hr_block *const *blocks;
-    int32_t count;
-    const hr_row_ref *order;
-    int64_t rows;
-    int32_t column_count;
-    source *sources;
-    const uint8_t **bases; // of sources: where values begin
-    range *ranges;
-    fetcher *fetch;
+    const hr_mixture *of;
+    int64_t flat_rows;  // of all blocks
+    hr_table_row *refs; // block and row of each row that comes out; made when a column wants them
+    const void **bases; // of each block: its values of a column
+    const void **offsets;
+    int32_t *shifts; // of its codes
+    bool *used;      // some row of it comes out
+    void *flat;      // room for a column that is brought together
+    size_t flat_bytes;
 } mix;
 
-static void find_ranges(mix *m)
+static int64_t count_rows(const hr_mixture *of)
 {
-    for (int32_t b = 0; b < m->count; b++)
-        m->ranges[b] = (range){UINT32_MAX, 0, 0};
-    for (int64_t i = 0; i < m->rows; i++) {
-        range *r = &m->ranges[m->order[i].block];
-        r->low = HR_MIN(r->low, m->order[i].row);
-        r->high = HR_MAX(r->high, m->order[i].row);
-        r->rows++;
-    }
+    int64_t rows = 0;
+    for (int32_t b = 0; b < of->count; b++)
+        rows += of->blocks[b]->rows;
+    return rows;
 }
 
-static void fetch_stretch(fetcher *f, const uint8_t *at, const uint8_t *end, size_t *bytes)
+// Where each row lies that comes out.
+static hr_status find_refs(const hr_mixture *of, int64_t flat_rows, hr_table_row **out,
+                           hr_error *err)
 {
-    if (at < end) {
-        f->stretches[f->count++] = (stretch){at, end};
-        *bytes += (size_t)(end - at);
-    }
-}
-
-// Ranges that are dense enough: elsewhere most of what came would not be read. Wide values fetch for themselves.
-static void plan_fetch(const mix *m, int32_t column)
-{
-    fetcher *f = m->fetch;
-    size_t bytes = 0;
-    f->count = f->next = 0;
-    if (column == m->column_count)
-        return;
-    for (int32_t b = 0; b < m->count; b++) {
-        const range *r = &m->ranges[b];
-        const hr_column *c = &m->blocks[b]->columns[column];
-        if (r->rows == 0 || (int64_t)r->high - r->low >= 4 * r->rows || !c->data)
-            continue;
-        bool strings = hr__type_has_offsets(c->type);
-        size_t width = strings ? (c->type->large ? 8 : 4) : (size_t)hr_type_row_bytes(c->type);
-        const uint8_t *values = strings ? c->offsets : c->data;
-        if (c->child || width >= LINE_BYTES || c->type->id == HR_TYPE_BOOL)
-            continue;
-        values += (size_t)c->offset * width;
-        fetch_stretch(f, values + r->low * width, values + ((size_t)r->high + 1) * width, &bytes);
-        if (strings) {
-            const uint8_t *data = c->data;
-            fetch_stretch(f, data + hr__column_offset(c, r->low),
-                          data + hr__column_offset(c, r->high + 1ll), &bytes);
-        }
-    }
-    f->lines_a_step = bytes / LINE_BYTES * STEP_ROWS / (size_t)HR_MAX(m->rows, 1) + 1;
-}
-
-static void fetch_lines(fetcher *f)
-{
-    for (size_t n = f->lines_a_step; n > 0 && f->next < f->count; n--) {
-        stretch *s = &f->stretches[f->next];
-        HR_PREFETCH(s->at);
-        s->at += LINE_BYTES;
-        if (s->at >= s->end)
-            f->next++;
-    }
+    hr_table_row *lines = NULL, *refs = NULL;
+    int64_t at = 0;
+    hr_status status;
+    HR_GO(hr__alloc((size_t)HR_MAX(flat_rows, 1) * sizeof *lines, &lines, err));
+    HR_GO(hr__alloc((size_t)HR_MAX(of->rows, 1) * sizeof *refs, &refs, err));
+    for (int32_t b = 0; b < of->count; b++)
+        for (int64_t i = 0; i < of->blocks[b]->rows; i++)
+            lines[at++] = (hr_table_row){(uint32_t)b, (uint32_t)i};
+    hr__kernels()->take.rows32(refs, lines, of->indexes, (size_t)of->rows, sizeof *refs);
+    *out = refs;
+out:
+    hr__free(lines);
+    return status;
 }
 
 // --- measuring ---
 
 // Rows of each block, so that its part is measured as any gather is. ends[b] is where block b's part of `sorted` ends.
-static void split_by_block(const hr_row_ref *order, int64_t rows, int64_t *ends, uint32_t *sorted,
-                           int32_t count)
+static hr_status split_by_block(const hr_mixture *of, int64_t *ends, uint32_t *sorted,
+                                hr_error *err)
 {
-    for (int64_t i = 0; i < rows; i++)
-        ends[order[i].block + 1]++;
-    for (int32_t b = 0; b < count; b++)
+    hr_table_row *refs = NULL;
+    HR_TRY(find_refs(of, count_rows(of), &refs, err));
+    for (int64_t i = 0; i < of->rows; i++)
+        ends[refs[i].base + 1]++;
+    for (int32_t b = 0; b < of->count; b++)
         ends[b + 1] += ends[b];
-    for (int64_t i = 0; i < rows; i++) // ends[b] moves from the part's start to its end
-        sorted[ends[order[i].block]++] = order[i].row;
+    for (int64_t i = 0; i < of->rows; i++) // ends[b] moves from the part's start to its end
+        sorted[ends[refs[i].base]++] = refs[i].row;
+    hr__free(refs);
+    return HR_OK;
 }
 
-hr_status hr__mix_layout(const hr_schema *schema, hr_block *const *blocks, int32_t count,
-                         const hr_row_ref *order, int64_t rows, hr_layout *layout, hr_error *err)
+static hr_status add_layout(const hr_block *block, const uint32_t *indexes, int64_t rows,
+                            hr_layout *layout, hr_error *err)
+{
+    hr_layout more = {0};
+    if (rows == 0)
+        return HR_OK;
+    if (!layout->nodes)
+        return hr__take_layout(block, indexes, rows, layout, err);
+    HR_TRY(hr__take_layout(block, indexes, rows, &more, err));
+    hr_status status = hr__layout_add(layout, &more, err);
+    hr__layout_release(&more);
+    return status;
+}
+
+hr_status hr__mix_layout(const hr_schema *schema, const hr_mixture *of, hr_layout *layout,
+                         hr_error *err)
 {
     int64_t *ends = NULL, begin = 0;
     uint32_t *sorted = NULL;
-    hr_layout more = {0};
+    hr_layout made = {0};
     hr_status status;
-    bool first = true;
-    HR_GO(hr__alloc_zero((size_t)count + 1, sizeof *ends, &ends, err));
-    HR_GO(hr__alloc((size_t)HR_MAX(rows, 1) * sizeof *sorted, &sorted, err));
-    split_by_block(order, rows, ends, sorted, count);
-    for (int32_t b = 0; b < count; begin = ends[b++]) {
-        if (ends[b] == begin)
-            continue;
-        HR_GO(hr__take_layout(blocks[b], sorted + begin, ends[b] - begin, first ? layout : &more,
-                              err));
-        if (!first)
-            HR_GO(hr__layout_add(layout, &more, err));
-        hr__layout_release(&more);
-        first = false;
+    int64_t flat_rows = count_rows(of);
+    HR_ASSERT(!of->all || of->rows == flat_rows);
+    if (!hr__kernels()->take.check32(of->indexes, (size_t)of->rows, (uint64_t)flat_rows))
+        return HR_FAIL(err, HR_INVALID, "an index of a row is past the blocks' %lld rows",
+                       (long long)flat_rows);
+    if (!of->all) {
+        HR_GO(hr__alloc_zero((size_t)of->count + 1, sizeof *ends, &ends, err));
+        HR_GO(hr__alloc((size_t)HR_MAX(of->rows, 1) * sizeof *sorted, &sorted, err));
+        HR_GO(split_by_block(of, ends, sorted, err));
     }
-    if (first)
-        HR_GO(hr__layout_init(layout, schema, 0, err));
-    status = hr__layout_finish(layout, err);
+    for (int32_t b = 0; b < of->count; b++) {
+        if (of->all)
+            HR_GO(add_layout(of->blocks[b], NULL, of->blocks[b]->rows, &made, err));
+        else
+            HR_GO(add_layout(of->blocks[b], sorted + begin, ends[b] - begin, &made, err));
+        begin = ends ? ends[b] : 0;
+    }
+    if (!made.nodes)
+        HR_GO(hr__layout_init(&made, schema, 0, err));
+    HR_GO(hr__layout_finish(&made, err));
+    *layout = made;
+    made = (hr_layout){0};
 out:
-    hr__layout_release(&more);
+    hr__layout_release(&made);
     hr__free(sorted);
     hr__free(ends);
     return status;
 }
 
-// --- appending ---
+// --- bringing together ---
 
-static bool has_strings(const hr_column *c)
+static hr_status take_room(mix *m, size_t bytes, hr_error *err)
 {
-    return c->offsets && !c->child && c->rows > 0;
-}
-
-static hr_status open_sources(const mix *m, int32_t column, hr_slot *slot, hr_error *err)
-{
-    for (int32_t b = 0; b < m->count; b++) {
-        const hr_column *c = &m->blocks[b]->columns[column];
-        size_t width = hr__type_has_offsets(c->type) || c->type->id == HR_TYPE_BOOL
-                           ? 0
-                           : (size_t)hr_type_row_bytes(c->type);
-        HR_ASSERT(c->type->id == slot->type->id && c->type->large == slot->type->large);
-        m->sources[b] = (source){
-            .data = c->data ? (const uint8_t *)c->data + (size_t)c->offset * width : NULL,
-            .validity = c->null_count ? c->validity : NULL,
-            .offsets = c->offsets ? (const uint8_t *)c->offsets +
-                                        (size_t)c->offset * (c->type->large ? 8 : 4)
-                                  : NULL,
-            .data_bytes = has_strings(c) ? hr__column_offset(c, c->rows) : 0,
-            .offset = c->offset,
-        };
-        m->bases[b] = m->sources[b].data;
-        if (m->ranges[b].rows > 0) // what has no part was not planned for
-            HR_TRY(hr__take_append_dictionary(c, slot, &m->sources[b].shift, err));
-    }
-    return HR_OK;
-}
-
-static bool bit_at(const uint8_t *bits, int64_t at)
-{
-    return bits[at >> 3] >> (at & 7) & 1;
-}
-
-// Bits of validity (a source without: all set) or of values.
-static void put_bits(const mix *m, uint8_t *to, bool validity)
-{
-    static const uint8_t set[1] = {0xff};
-    for (int32_t b = 0; b < m->count; b++)
-        m->bases[b] = validity ? m->sources[b].validity : m->sources[b].data;
-    for (int64_t at = 0; at < m->rows; at += 8) {
-        uint32_t byte = 0;
-        for (int64_t i = at; i < HR_MIN(at + 8, m->rows); i++) {
-            hr_row_ref ref = m->order[i];
-            const uint8_t *bits = m->bases[ref.block];
-            int64_t bit = bits ? m->sources[ref.block].offset + ref.row : 0;
-            byte |= (uint32_t)((bits ? bits : set)[bit >> 3] >> (bit & 7) & 1) << (i - at);
-        }
-        to[at >> 3] = (uint8_t)byte;
-    }
-    for (int32_t b = 0; b < m->count; b++)
-        m->bases[b] = m->sources[b].data;
-}
-
-static hr_status mix_validity(const mix *m, hr_slot *slot, hr_error *err)
-{
-    if (slot->validity) {
-        put_bits(m, slot->validity, true);
-        slot->null_count =
-            m->rows - (int64_t)hr__kernels()->bits.count(slot->validity, 0, (size_t)m->rows);
+    if (m->flat_bytes >= bytes)
         return HR_OK;
-    }
-    for (int64_t i = 0; i < m->rows; i++) {
-        const source *s = &m->sources[m->order[i].block];
-        if (s->validity && !bit_at(s->validity, s->offset + m->order[i].row))
-            return HR_FAIL(err, HR_INVALID, "a null where the plan has no room for nulls");
-    }
+    hr__free(m->flat);
+    m->flat_bytes = 0;
+    HR_TRY(hr__alloc_aligned(HR_ALIGN_UP(bytes, HR_ALIGN), HR_ALIGN, &m->flat, err));
+    m->flat_bytes = bytes;
     return HR_OK;
 }
 
-static bool any_validity(const mix *m)
+static const hr_column *column_of(const mix *m, int32_t b, int32_t column)
 {
-    for (int32_t b = 0; b < m->count; b++)
-        if (m->sources[b].validity)
-            return true;
-    return false;
+    return &m->of->blocks[b]->columns[column];
 }
 
-#define MIX_VALUES(type)                                                                           \
-    do {                                                                                           \
-        type *restrict to = slot->data;                                                            \
-        for (int64_t from = 0; from < m->rows; from += STEP_ROWS) {                                \
-            fetch_lines(m->fetch);                                                                 \
-            for (int64_t i = from; i < HR_MIN(from + STEP_ROWS, m->rows); i++) {                   \
-                hr_row_ref at = m->order[i];                                                       \
-                memcpy(&to[i], bases[at.block] + (size_t)at.row * sizeof(type), sizeof(type));     \
-            }                                                                                      \
-        }                                                                                          \
-    } while (0)
-
-static void mix_values(const mix *m, hr_slot *slot, size_t width)
+static bool has_nulls(const hr_column *c)
 {
-    uint8_t *out = slot->data;
-    const uint8_t *const *restrict bases = m->bases;
-    switch (width) {
-    case 1:
-        MIX_VALUES(uint8_t);
-        return;
-    case 2:
-        MIX_VALUES(uint16_t);
-        return;
-    case 4:
-        MIX_VALUES(uint32_t);
-        return;
-    case 8:
-        MIX_VALUES(uint64_t);
-        return;
-    default:
-        for (int64_t i = 0; i < m->rows; i++, out += width) {
-            hr_row_ref next = m->order[HR_MIN(i + 1, m->rows - 1)];
-            for (size_t at = 0; at < HR_MIN(width, (size_t)WIDE_LEAD_BYTES); at += LINE_BYTES)
-                HR_PREFETCH(bases[next.block] + next.row * width + at);
-            memcpy(out, bases[m->order[i].block] + m->order[i].row * width, width);
-        }
+    return c->validity && c->null_count != 0;
+}
+
+// Bits of values, or of validity, where a column without has all set. Taken as bytes: a byte more is copied for each,
+// and no bit is looked for.
+static hr_status mix_bits(mix *m, int32_t column, bool validity, uint8_t *to, int64_t *ones,
+                          hr_error *err)
+{
+    const hr_kernels *k = hr__kernels();
+    size_t rows = (size_t)m->of->rows;
+    HR_TRY(take_room(m, (size_t)m->flat_rows + rows, err));
+    uint8_t *flat = m->flat, *taken = flat + m->flat_rows;
+    for (int32_t b = 0; b < m->of->count; b++) {
+        const hr_column *c = column_of(m, b, column);
+        if (!validity || has_nulls(c))
+            k->bits.to_bytes(flat, validity ? c->validity : c->data, (size_t)c->offset,
+                             (size_t)c->rows);
+        else
+            memset(flat, 1, (size_t)c->rows);
+        flat += c->rows;
     }
+    k->take.rows32(taken, m->flat, m->of->indexes, rows, 1);
+    *ones = (int64_t)k->bits.from_bytes(to, 0, taken, rows);
+    return HR_OK;
 }
 
-static void shift_codes(const mix *m, hr_slot *slot)
+static hr_status mix_validity(mix *m, int32_t column, hr_slot *slot, hr_error *err)
 {
-    int32_t *codes = slot->data;
-    bool any = false;
-    for (int32_t b = 0; b < m->count; b++)
-        any |= m->sources[b].shift != 0;
-    for (int64_t i = 0; any && i < m->rows; i++)
-        codes[i] += m->sources[m->order[i].block].shift;
+    int64_t rows = m->of->rows, valid = 0;
+    uint8_t *bits = slot->validity, *own = NULL;
+    hr_status status;
+    bool nulls = false;
+    for (int32_t b = 0; b < m->of->count; b++)
+        nulls |= has_nulls(column_of(m, b, column));
+    if (!nulls && !bits)
+        return HR_OK;
+    if (!bits) {
+        HR_TRY(hr__alloc((size_t)rows / 8 + 1, &own, err));
+        bits = own;
+    }
+    HR_GO(mix_bits(m, column, true, bits, &valid, err));
+    slot->null_count = rows - valid;
+    if (own && slot->null_count > 0)
+        status = HR_FAIL(err, HR_INVALID, "a null where the plan has no room for nulls");
+out:
+    hr__free(own);
+    return status;
 }
 
-// A short string is copied as SHORT_BYTES where both sides have so many: no call, no loop.
-#define DEFINE_MIX_STRINGS(name, type)                                                             \
-    static bool name(const mix *m, hr_slot *slot)                                                  \
+static hr_status mix_values(mix *m, int32_t column, hr_slot *slot, hr_error *err)
+{
+    size_t width = (size_t)hr_type_row_bytes(slot->type);
+    bool codes = slot->type->id == HR_TYPE_DICTIONARY;
+    HR_TRY(take_room(m, (size_t)m->flat_rows * width, err));
+    uint8_t *to = m->flat;
+    for (int32_t b = 0; b < m->of->count; b++) {
+        const hr_column *c = column_of(m, b, column);
+        if (c->rows == 0)
+            continue;
+        memcpy(to, (const uint8_t *)c->data + (size_t)c->offset * width, (size_t)c->rows * width);
+        if (codes)
+            hr__codes_shift((int32_t *)(void *)to, c->rows, m->shifts[b]);
+        to += (size_t)c->rows * width;
+    }
+    hr__kernels()->take.rows32(slot->data, m->flat, m->of->indexes, (size_t)m->of->rows, width);
+    return HR_OK;
+}
+
+// --- strings ---
+
+// The length that all strings of a column have (hashes, codes, dates do); 0: they have several.
+#define DEFINE_ONE_LENGTH(name, type)                                                              \
+    static int64_t name(const type *offsets, int64_t rows)                                         \
     {                                                                                              \
+        type length = offsets[1] - offsets[0], other = 0;                                          \
+        for (int64_t i = 0; i < rows; i++)                                                         \
+            other |= (offsets[i + 1] - offsets[i]) ^ length;                                       \
+        return other ? 0 : length;                                                                 \
+    }
+DEFINE_ONE_LENGTH(one_length32, int32_t)
+DEFINE_ONE_LENGTH(one_length64, int64_t)
+
+static int64_t one_length(const mix *m, int32_t column)
+{
+    int64_t length = 0;
+    for (int32_t b = 0; b < m->of->count; b++) {
+        const hr_column *c = column_of(m, b, column);
+        if (c->rows == 0)
+            continue;
+        int64_t own = c->type->large
+                          ? one_length64((const int64_t *)c->offsets + c->offset, c->rows)
+                          : one_length32((const int32_t *)c->offsets + c->offset, c->rows);
+        if (own <= 0 || (length && own != length))
+            return 0;
+        length = own;
+    }
+    return length;
+}
+
+// The offsets of a string further on: what lies at random is then here when its turn comes.
+static void ask_ahead(const mix *m, int64_t i, size_t width)
+{
+    const hr_table_row *next = &m->refs[HR_MIN(i + AHEAD_ROWS, m->of->rows - 1)];
+    HR_PREFETCH((const uint8_t *)m->offsets[next->base] + next->row * width);
+}
+
+// A column's offsets behind those of others; false: one is outside of the column's bytes.
+#define DEFINE_PUT_OFFSETS(name, type)                                                             \
+    static bool name(type *to, type at, const hr_column *c)                                        \
+    {                                                                                              \
+        const type *from = (const type *)c->offsets + c->offset, first = from[0];                  \
+        type last = from[c->rows], outside = 0;                                                    \
+        for (int64_t i = 0; i <= c->rows; i++) {                                                   \
+            outside |= from[i] < first || from[i] > last;                                          \
+            to[i] = at + (from[i] - first);                                                        \
+        }                                                                                          \
+        return !outside;                                                                           \
+    }
+DEFINE_PUT_OFFSETS(put_offsets32, int32_t)
+DEFINE_PUT_OFFSETS(put_offsets64, int64_t)
+
+// Row i's string is between the two offsets `at`, in `from`. A short one is copied as SHORT_BYTES, whatever lies behind
+// it: no call, no loop. `from` must have so many to spare.
+#define TAKE_STRINGS(type, find, spare)                                                            \
+    do {                                                                                           \
         type *restrict ends = (type *)slot->offsets + 1;                                           \
         uint8_t *restrict to = slot->data;                                                         \
         int64_t end = 0, room = slot->data_bytes;                                                  \
-        for (int64_t i = 0; i < m->rows; i++) {                                                    \
-            if (i % STEP_ROWS == 0)                                                                \
-                fetch_lines(m->fetch);                                                             \
-            const source *s = &m->sources[m->order[i].block];                                      \
-            const type *at = (const type *)s->offsets + m->order[i].row;                           \
+        for (int64_t i = 0; i < m->of->rows; i++) {                                                \
+            find;                                                                                  \
             int64_t begin = at[0], bytes = (int64_t)at[1] - begin;                                 \
             if (bytes < 0 || bytes > room - end)                                                   \
                 return false;                                                                      \
-            if (bytes <= SHORT_BYTES && begin <= s->data_bytes - SHORT_BYTES &&                    \
-                end <= room - SHORT_BYTES)                                                         \
-                memcpy(to + end, s->data + begin, SHORT_BYTES);                                    \
+            if (spare && bytes <= SHORT_BYTES && end <= room - SHORT_BYTES)                        \
+                memcpy(to + end, from + begin, SHORT_BYTES);                                       \
             else if (bytes)                                                                        \
-                memcpy(to + end, s->data + begin, (size_t)bytes);                                  \
+                memcpy(to + end, from + begin, (size_t)bytes);                                     \
             end += bytes;                                                                          \
             ends[i] = (type)end; /* the layout saw to it that it fits */                           \
         }                                                                                          \
         return true;                                                                               \
-    }
-DEFINE_MIX_STRINGS(mix_strings32, int32_t)
-DEFINE_MIX_STRINGS(mix_strings64, int64_t)
+    } while (0)
 
-static hr_status mix_strings(const mix *m, hr_slot *slot, hr_error *err)
+#define DEFINE_STRINGS(flat, placed, type)                                                         \
+    static bool flat(const mix *m, const type *offsets, const uint8_t *from, hr_slot *slot)        \
+    {                                                                                              \
+        TAKE_STRINGS(type, const type *at = offsets + m->of->indexes[i], true);                    \
+    }                                                                                              \
+    static bool placed(const mix *m, hr_slot *slot)                                                \
+    {                                                                                              \
+        TAKE_STRINGS(type, const hr_table_row ref = m->refs[i];                                    \
+                     const type *at = (const type *)m->offsets[ref.base] + ref.row;                \
+                     const uint8_t *from = m->bases[ref.base];                                     \
+                     ask_ahead(m, i, sizeof(type)), false);                                        \
+    }
+DEFINE_STRINGS(take_flat32, take_placed32, int32_t)
+DEFINE_STRINGS(take_flat64, take_placed64, int64_t)
+
+// Strings of one length are values of that width.
+static bool take_equal(const mix *m, const uint8_t *from, int64_t length, hr_slot *slot)
 {
-    bool large = slot->type->large;
-    return (large ? mix_strings64(m, slot) : mix_strings32(m, slot))
-               ? HR_OK
-               : HR_FAIL(err, HR_CORRUPT, "strings are longer than was planned");
+    const hr_kernels *k = hr__kernels();
+    int64_t rows = m->of->rows;
+    if (length > slot->data_bytes / rows)
+        return false;
+    if (slot->type->large)
+        k->fill.iota_i64(slot->offsets, 0, length, (size_t)rows + 1);
+    else
+        k->fill.iota_i32(slot->offsets, 0, (int32_t)length, (size_t)rows + 1);
+    k->take.rows32(slot->data, from, m->of->indexes, (size_t)rows, (size_t)length);
+    return true;
 }
 
-static hr_status mix_column(const mix *m, int32_t column, hr_slot *slot, hr_error *err)
+static bool has_strings(const hr_slot *slot)
 {
-    hr_type_id id = slot->type->id;
-    HR_TRY(open_sources(m, column, slot, err));
-    plan_fetch(m, column + 1);
-    if (id == HR_TYPE_NULL)
-        return HR_OK;
-    if (hr__type_has_offsets(slot->type) && slot->child) { // lists
-        for (int64_t i = 0; i < m->rows; i++) {
-            int32_t b = (int32_t)m->order[i].block;
-            HR_TRY(hr__take_append_row(&m->blocks[b]->columns[column], m->order[i].row, slot, i,
-                                       m->sources[b].shift, err));
-        }
-        return HR_OK;
+    return hr__type_has_offsets(slot->type) && !slot->child;
+}
+
+static hr_status fail_strings(hr_error *err)
+{
+    return HR_FAIL(err, HR_CORRUPT, "offsets of strings decrease, or pass what was planned");
+}
+
+static hr_status count_bytes(const mix *m, int32_t column, int64_t *out, hr_error *err)
+{
+    int64_t bytes = 0;
+    for (int32_t b = 0; b < m->of->count; b++) {
+        const hr_column *c = column_of(m, b, column);
+        if (c->rows == 0)
+            continue;
+        int64_t begin = hr__column_offset(c, 0), end = hr__column_offset(c, c->rows);
+        if (begin < 0 || end < begin || HR_ADD_OVERFLOWS(bytes, end - begin, &bytes))
+            return fail_strings(err);
     }
-    if (slot->validity || any_validity(m))
-        HR_TRY(mix_validity(m, slot, err));
-    if (hr__type_has_offsets(slot->type))
-        return mix_strings(m, slot, err);
-    if (id == HR_TYPE_BOOL)
-        put_bits(m, slot->data, false);
-    else
-        mix_values(m, slot, (size_t)hr_type_row_bytes(slot->type));
-    if (id == HR_TYPE_DICTIONARY)
-        shift_codes(m, slot);
+    *out = bytes;
     return HR_OK;
 }
 
-hr_status hr__mix_append(hr_block *const *blocks, int32_t count, const hr_row_ref *order,
-                         int64_t rows, hr_builder *builder, hr_error *err)
+static hr_status mix_strings(mix *m, int32_t column, int64_t bytes, hr_slot *slot, hr_error *err)
 {
-    fetcher fetch = {0};
-    mix m = {.blocks = blocks,
-             .count = count,
-             .order = order,
-             .rows = rows,
-             .column_count = builder->layout->column_count,
-             .fetch = &fetch};
-    hr_status status;
-    HR_ASSERT(rows <= builder->layout->rows);
-    size_t room = (size_t)HR_MAX(count, 1);
-    HR_GO(hr__alloc_zero(room, sizeof *m.sources, &m.sources, err));
-    HR_GO(hr__alloc_zero(room, sizeof *m.bases, &m.bases, err));
-    HR_GO(hr__alloc_zero(room, sizeof *m.ranges, &m.ranges, err));
-    HR_GO(hr__alloc_zero(2 * room, sizeof *fetch.stretches, &fetch.stretches, err));
-    find_ranges(&m);
+    int64_t length = one_length(m, column), row = 0, at = 0;
+    bool large = slot->type->large, fits = true;
+    size_t offset_bytes = length ? 0 : ((size_t)m->flat_rows + 1) * (large ? 8 : 4);
+    HR_TRY(take_room(m, offset_bytes + (size_t)bytes + SHORT_BYTES, err));
+    uint8_t *data = (uint8_t *)m->flat + offset_bytes;
+    for (int32_t b = 0; b < m->of->count; b++) {
+        const hr_column *c = column_of(m, b, column);
+        if (c->rows == 0)
+            continue;
+        int64_t begin = hr__column_offset(c, 0), own = hr__column_offset(c, c->rows) - begin;
+        if (own)
+            memcpy(data + at, (const uint8_t *)c->data + begin, (size_t)own);
+        if (!length)
+            fits &= large ? put_offsets64((int64_t *)m->flat + row, at, c)
+                          : put_offsets32((int32_t *)m->flat + row, (int32_t)at, c);
+        at += own;
+        row += c->rows;
+    }
+    if (length)
+        fits = take_equal(m, data, length, slot);
+    else if (fits)
+        fits = large ? take_flat64(m, m->flat, data, slot) : take_flat32(m, m->flat, data, slot);
+    return fits ? HR_OK : fail_strings(err);
+}
+
+// --- from where they lie ---
+
+static hr_status find_places(mix *m, int32_t column, hr_error *err)
+{
+    if (!m->refs)
+        HR_TRY(find_refs(m->of, m->flat_rows, &m->refs, err));
+    for (int32_t b = 0; b < m->of->count; b++) {
+        const hr_column *c = column_of(m, b, column);
+        bool strings = hr__type_has_offsets(c->type);
+        size_t width = strings ? 0 : (size_t)hr_type_row_bytes(c->type);
+        m->bases[b] = c->data ? (const uint8_t *)c->data + (size_t)c->offset * width : NULL;
+        m->offsets[b] = strings && c->offsets ? (const uint8_t *)c->offsets +
+                                                    (size_t)c->offset * (c->type->large ? 8 : 4)
+                                              : NULL;
+    }
+    return HR_OK;
+}
+
+static hr_status mix_in_place(mix *m, int32_t column, hr_slot *slot, hr_error *err)
+{
+    int32_t *codes = slot->type->id == HR_TYPE_DICTIONARY ? slot->data : NULL;
+    HR_TRY(find_places(m, column, err));
+    if (has_strings(slot)) {
+        bool fits = slot->type->large ? take_placed64(m, slot) : take_placed32(m, slot);
+        return fits ? HR_OK : fail_strings(err);
+    }
+    hr__kernels()->take.mixed(slot->data, m->bases, m->refs, (size_t)m->of->rows,
+                              (size_t)hr_type_row_bytes(slot->type));
+    for (int64_t i = 0; codes && i < m->of->rows; i++)
+        codes[i] += m->shifts[m->refs[i].base];
+    return HR_OK;
+}
+
+static hr_status mix_by_row(mix *m, int32_t column, hr_slot *slot, hr_error *err)
+{
+    HR_TRY(find_places(m, column, err));
+    for (int64_t i = 0; i < m->of->rows; i++) {
+        int32_t b = (int32_t)m->refs[i].base;
+        HR_TRY(hr__take_append_row(column_of(m, b, column), m->refs[i].row, slot, i, m->shifts[b],
+                                   err));
+    }
+    return HR_OK;
+}
+
+// --- columns ---
+
+static hr_status open_column(mix *m, int32_t column, hr_slot *slot, hr_error *err)
+{
+    for (int32_t b = 0; b < m->of->count; b++) {
+        const hr_column *c = column_of(m, b, column);
+        HR_ASSERT(c->type->id == slot->type->id && c->type->large == slot->type->large);
+        if (m->used[b])
+            HR_TRY(hr__take_append_dictionary(c, slot, &m->shifts[b], err));
+    }
+    return HR_OK;
+}
+
+// Whether so many bytes of values are taken from where they lie.
+static bool is_placed(const mix *m, int64_t bytes)
+{
+    return m->flat_rows / SPARSE_ROWS >= m->of->rows || bytes / m->flat_rows >= WIDE_BYTES ||
+           bytes > INT32_MAX; // offsets of what is brought together are the column's own
+}
+
+static hr_status mix_column(mix *m, int32_t column, hr_slot *slot, hr_error *err)
+{
+    hr_type_id id = slot->type->id;
+    int64_t bytes = 0, ones;
+    if (id == HR_TYPE_NULL || m->of->rows == 0)
+        return HR_OK;
+    HR_TRY(open_column(m, column, slot, err));
+    if (id == HR_TYPE_LIST)
+        return mix_by_row(m, column, slot, err);
+    HR_TRY(mix_validity(m, column, slot, err));
+    if (id == HR_TYPE_BOOL)
+        return mix_bits(m, column, false, slot->data, &ones, err);
+    if (has_strings(slot))
+        HR_TRY(count_bytes(m, column, &bytes, err));
+    else
+        bytes = m->flat_rows * hr_type_row_bytes(slot->type);
+    if (is_placed(m, bytes))
+        return mix_in_place(m, column, slot, err);
+    return has_strings(slot) ? mix_strings(m, column, bytes, slot, err)
+                             : mix_values(m, column, slot, err);
+}
+
+// Of dictionaries only those were planned for from which a row comes.
+static hr_status find_used(mix *m, hr_error *err)
+{
+    for (int32_t b = 0; m->of->all && b < m->of->count; b++)
+        m->used[b] = m->of->blocks[b]->rows > 0;
+    if (m->of->all)
+        return HR_OK;
+    HR_TRY(find_refs(m->of, m->flat_rows, &m->refs, err));
+    for (int64_t i = 0; i < m->of->rows; i++)
+        m->used[m->refs[i].base] = true;
+    return HR_OK;
+}
+
+hr_status hr__mix_append(const hr_mixture *of, hr_builder *builder, hr_error *err)
+{
+    mix m = {.of = of, .flat_rows = count_rows(of)};
+    hr_status status = HR_OK;
+    HR_ASSERT(of->rows <= builder->layout->rows);
+    HR_GO(hr__alloc_zero((size_t)HR_MAX(of->count, 1), sizeof *m.bases, &m.bases, err));
+    HR_GO(hr__alloc_zero((size_t)HR_MAX(of->count, 1), sizeof *m.offsets, &m.offsets, err));
+    HR_GO(hr__alloc_zero((size_t)HR_MAX(of->count, 1), sizeof *m.shifts, &m.shifts, err));
+    HR_GO(hr__alloc_zero((size_t)HR_MAX(of->count, 1), sizeof *m.used, &m.used, err));
+    HR_GO(find_used(&m, err));
     for (int32_t i = 0; i < builder->layout->column_count; i++)
         HR_GO(mix_column(&m, i, &builder->slots[i], err));
 out:
-    hr__free(fetch.stretches);
-    hr__free(m.ranges);
+    hr__free(m.flat);
+    hr__free(m.refs);
+    hr__free(m.used);
+    hr__free(m.shifts);
+    hr__free(m.offsets);
     hr__free(m.bases);
-    hr__free(m.sources);
     return status;
 }

@@ -215,7 +215,7 @@ static hr_status append_offsets(const hr_column *c, int64_t first, int64_t rows,
     return HR_OK;
 }
 
-static void shift_codes(int32_t *codes, int64_t count, int32_t shift)
+void hr__codes_shift(int32_t *codes, int64_t count, int32_t shift)
 {
     for (int64_t i = 0; shift && i < count; i++)
         codes[i] += shift;
@@ -241,7 +241,7 @@ static hr_status append_range(const hr_column *c, int64_t first, int64_t rows, h
             memcpy(to, (const uint8_t *)c->data + (size_t)(c->offset + first) * width,
                    (size_t)rows * width);
             if (c->type->id == HR_TYPE_DICTIONARY)
-                shift_codes((int32_t *)slot->data + at, rows, shift);
+                hr__codes_shift((int32_t *)slot->data + at, rows, shift);
             return HR_OK;
         }
         int64_t begin = 0, length = 0;
@@ -335,7 +335,7 @@ static hr_status append_indexes(const hr_column *c, const uint32_t *indexes, int
                        (const uint8_t *)c->data + (size_t)c->offset * width, indexes, (size_t)count,
                        width);
         if (c->type->id == HR_TYPE_DICTIONARY)
-            shift_codes((int32_t *)slot->data + at, count, shift);
+            hr__codes_shift((int32_t *)slot->data + at, count, shift);
         return HR_OK;
     }
     int64_t start = slot_offset(slot, at);

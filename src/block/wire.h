@@ -111,23 +111,26 @@ HR_USE_RESULT hr_status hr__take_measure_column(const hr_column *column, const u
 HR_USE_RESULT hr_status hr__take_append_column(const hr_column *column, const uint32_t *indexes,
                                                int64_t count, hr_slot *slot, int64_t at,
                                                hr_error *err);
-// --- rows from anywhere (block_mix.c): row i of the span is row order[i].row of block order[i].block ---
-typedef struct hr_row_ref {
-    uint32_t block, row;
-} hr_row_ref;
-// The layout of such a span, finished. INVALID: a row that a block has not.
-HR_USE_RESULT hr_status hr__mix_layout(const hr_schema *schema, hr_block *const *blocks,
-                                       int32_t count, const hr_row_ref *order, int64_t rows,
+// --- rows from anywhere (block_mix.c): blocks are seen as one, one after the other; row i of the span is its row
+// indexes[i] ---
+typedef struct hr_mixture {
+    hr_block *const *blocks;
+    int32_t count;
+    const uint32_t *indexes;
+    int64_t rows; // that come out
+    bool all;     // of the blocks, each once
+} hr_mixture;
+// The layout of such a span, finished. INVALID: a row that the blocks have not.
+HR_USE_RESULT hr_status hr__mix_layout(const hr_schema *schema, const hr_mixture *of,
                                        hr_layout *layout, hr_error *err);
 // Into a builder of that layout.
-HR_USE_RESULT hr_status hr__mix_append(hr_block *const *blocks, int32_t count,
-                                       const hr_row_ref *order, int64_t rows, hr_builder *builder,
-                                       hr_error *err);
+HR_USE_RESULT hr_status hr__mix_append(const hr_mixture *of, hr_builder *builder, hr_error *err);
 // One row of a column behind those that the slot has, and the values of its dictionary before any (block_take.c).
 HR_USE_RESULT hr_status hr__take_append_row(const hr_column *column, int64_t row, hr_slot *slot,
                                             int64_t at, int32_t shift, hr_error *err);
 HR_USE_RESULT hr_status hr__take_append_dictionary(const hr_column *column, hr_slot *slot,
                                                    int32_t *shift_out, hr_error *err);
+void hr__codes_shift(int32_t *codes, int64_t count, int32_t shift);
 // Adds the needs of `more` (same schema, not finished) to `layout` (not finished).
 HR_USE_RESULT hr_status hr__layout_add(hr_layout *layout, const hr_layout *more, hr_error *err);
 

@@ -243,21 +243,20 @@ out:
 
 // --- rows from anywhere ---
 
-hr_status hr__mix(const hr_schema *schema, hr_block *const *blocks, int32_t count,
-                  const hr_row_ref *order, int64_t rows, const hr_target *target, hr_result *out,
-                  hr_error *err)
+hr_status hr__mix(const hr_schema *schema, const hr_mixture *of, const hr_target *target,
+                  hr_result *out, hr_error *err)
 {
     hr_layout layout = {0};
     hr_builder builder = {0};
     hr_span_memory span = {0};
     hr_status status;
     hr_busy_mark mark = hr__busy_switch(HR_CAUSE_BATCH);
-    HR_GO(hr__mix_layout(schema, blocks, count, order, rows, &layout, err));
+    HR_GO(hr__mix_layout(schema, of, &layout, err));
     HR_GO(hr__span_take(target, layout.span_bytes, &span, err));
     HR_GO(hr__builder_init(&builder, &layout, span.memory, err));
-    HR_GO(hr__mix_append(blocks, count, order, rows, &builder, err));
-    hr__builder_seal(&builder, rows);
-    HR_GO(hr__span_done(&span, schema, rows, out, err));
+    HR_GO(hr__mix_append(of, &builder, err));
+    hr__builder_seal(&builder, of->rows);
+    HR_GO(hr__span_done(&span, schema, of->rows, out, err));
 out:
     hr__span_drop(&span);
     hr__builder_release(&builder);

@@ -76,18 +76,24 @@ static hr_status take(void *self, void *item, uint64_t *weight_bytes, hr_error *
     return hr__batch_take(self, item, weight_bytes, err);
 }
 
+static hr_status open_source(hr_batcher *b, const hr_gather_source *s, hr_block **out,
+                             hr_error *err)
+{
+    hr_block *whole = NULL;
+    HR_TRY(hr__store_block(hr__runtime_store(b->config.runtime), s->object, b->config.schema,
+                           &whole, err));
+    hr_status status = hr_block_slice(whole, s->first, s->rows, out, err);
+    hr_block_unref(&whole);
+    return status;
+}
+
 static hr_status open_sources(hr_batcher *b, const hr_batch_item *it, hr_gather_piece *pieces,
                               hr_error *err)
 {
-    hr_store *store = hr__runtime_store(b->config.runtime);
     for (int32_t i = 0; i < it->source_count; i++) {
-        const hr_gather_source *s = &it->sources[i];
-        hr_block *whole = NULL, *part = NULL;
-        HR_TRY(hr__store_block(store, s->object, b->config.schema, &whole, err));
-        hr_status status = hr_block_slice(whole, s->first, s->rows, &part, err);
-        hr_block_unref(&whole);
-        HR_TRY(status);
-        pieces[i] = (hr_gather_piece){part, NULL, s->rows};
+        hr_block *part = NULL;
+        HR_TRY(open_source(b, &it->sources[i], &part, err));
+        pieces[i] = (hr_gather_piece){part, NULL, it->sources[i].rows};
     }
     return HR_OK;
 }
@@ -109,34 +115,30 @@ out:
     return status;
 }
 
-// Blocks and rows of all sources, one after the other.
+// Blocks of all sources, one after the other, and which of their rows.
 typedef struct mixture {
     HR_VEC(hr_block *) blocks; // references
-    HR_VEC(hr_row_ref) order;
+    HR_VEC(uint32_t) indexes;
+    int64_t rows; // of the blocks
 } mixture;
 
 static hr_status add_source(hr_batcher *b, const hr_gather_source *s, mixture *m, hr_error *err)
 {
-    uint32_t base = (uint32_t)m->blocks.count;
-    HR_TRY(HR_VEC_RESERVE(&m->order, (size_t)s->rows, err));
-    if (!s->round) {
-        hr_block *block = NULL;
-        HR_TRY(HR_VEC_RESERVE(&m->blocks, 1, err));
-        HR_TRY(hr__store_block(hr__runtime_store(b->config.runtime), s->object, b->config.schema,
-                               &block, err));
-        m->blocks.items[m->blocks.count++] = block;
-        for (int64_t i = 0; i < s->rows; i++)
-            m->order.items[m->order.count++] = (hr_row_ref){base, (uint32_t)(s->first + i)};
-        return HR_OK;
+    const hr_round *round = s->round;
+    if (m->rows > UINT32_MAX - (round ? round->rows : s->rows))
+        return HR_FAIL(err, HR_LIMIT, "a batch of too many rows");
+    HR_TRY(HR_VEC_RESERVE(&m->indexes, (size_t)s->rows, err));
+    HR_TRY(HR_VEC_RESERVE(&m->blocks, (size_t)(round ? round->block_count : 1), err));
+    for (int64_t i = 0; i < s->rows; i++)
+        m->indexes.items[m->indexes.count++] =
+            (uint32_t)(m->rows + (round ? round->order[s->first + i] : i));
+    for (int32_t i = 0; round && i < round->block_count; i++)
+        m->blocks.items[m->blocks.count++] = hr_block_ref(round->blocks[i]);
+    if (!round) {
+        HR_TRY(open_source(b, s, &m->blocks.items[m->blocks.count], err));
+        m->blocks.count++;
     }
-    HR_TRY(hr__round_prepare(s->round, b->config.schema, err));
-    HR_TRY(HR_VEC_RESERVE(&m->blocks, (size_t)s->round->block_count, err));
-    for (int32_t i = 0; i < s->round->block_count; i++)
-        m->blocks.items[m->blocks.count++] = hr_block_ref(s->round->blocks[i]);
-    for (int64_t i = 0; i < s->rows; i++) {
-        hr_row_ref at = s->round->order[s->first + i];
-        m->order.items[m->order.count++] = (hr_row_ref){base + at.block, at.row};
-    }
+    m->rows += round ? round->rows : s->rows;
     return HR_OK;
 }
 
@@ -145,19 +147,19 @@ static void finish_mixture(mixture *m)
     for (size_t i = 0; i < m->blocks.count; i++)
         hr_block_unref(&m->blocks.items[i]);
     HR_VEC_FINISH(&m->blocks);
-    HR_VEC_FINISH(&m->order);
+    HR_VEC_FINISH(&m->indexes);
 }
 
 // Row i of a padded batch is row (first + i) % rows of its sources.
 static hr_status repeat(const hr_batch_item *it, mixture *m, hr_error *err)
 {
-    hr_row_ref *order = NULL;
-    HR_TRY(hr__alloc((size_t)it->rows * sizeof *order, &order, err));
+    uint32_t *indexes = NULL;
+    HR_TRY(hr__alloc((size_t)it->rows * sizeof *indexes, &indexes, err));
     for (int64_t i = 0; i < it->rows; i++)
-        order[i] = m->order.items[(size_t)(it->first + i) % m->order.count];
-    HR_VEC_FINISH(&m->order);
-    m->order.items = order;
-    m->order.count = m->order.capacity = (size_t)it->rows;
+        indexes[i] = m->indexes.items[(size_t)(it->first + i) % m->indexes.count];
+    HR_VEC_FINISH(&m->indexes);
+    m->indexes.items = indexes;
+    m->indexes.count = m->indexes.capacity = (size_t)it->rows;
     return HR_OK;
 }
 
@@ -166,19 +168,27 @@ static hr_status gather_mixed(hr_batcher *b, const hr_batch_item *it, const hr_t
 {
     const hr_schema *schema = b->config.schema;
     hr_round *only = it->source_count == 1 && !it->cycle ? it->sources[0].round : NULL;
+    hr_mixture of = {.rows = it->rows};
     mixture m = {0};
-    hr_status status;
+    hr_status status = HR_OK;
+    for (int32_t i = 0; i < it->source_count; i++)
+        if (it->sources[i].round)
+            HR_TRY(hr__round_prepare(it->sources[i].round, schema, err));
     if (only) { // most: its order serves as it is
-        HR_TRY(hr__round_prepare(only, schema, err));
-        return hr__mix(schema, only->blocks, only->block_count, only->order + it->sources[0].first,
-                       it->rows, target, result, err);
+        of.blocks = only->blocks;
+        of.count = only->block_count;
+        of.indexes = only->order + it->sources[0].first;
+        of.all = it->rows == only->rows;
+        return hr__mix(schema, &of, target, result, err);
     }
     for (int32_t i = 0; i < it->source_count; i++)
         HR_GO(add_source(b, &it->sources[i], &m, err));
     if (it->cycle)
         HR_GO(repeat(it, &m, err));
-    status = hr__mix(schema, m.blocks.items, (int32_t)m.blocks.count, m.order.items, it->rows,
-                     target, result, err);
+    of.blocks = m.blocks.items;
+    of.count = (int32_t)m.blocks.count;
+    of.indexes = m.indexes.items;
+    status = hr__mix(schema, &of, target, result, err);
 out:
     finish_mixture(&m);
     return status;

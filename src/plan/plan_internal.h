@@ -387,10 +387,9 @@ HR_USE_RESULT hr_status hr__gather(const hr_schema *schema, const hr_gather_piec
                                    int32_t count, const hr_target *target, hr_result *out,
                                    hr_error *err);
 
-// The same from anywhere: row i of the result is row order[i].row of block order[i].block.
-HR_USE_RESULT hr_status hr__mix(const hr_schema *schema, hr_block *const *blocks, int32_t count,
-                                const hr_row_ref *order, int64_t rows, const hr_target *target,
-                                hr_result *out, hr_error *err);
+// The same from anywhere.
+HR_USE_RESULT hr_status hr__mix(const hr_schema *schema, const hr_mixture *of,
+                                const hr_target *target, hr_result *out, hr_error *err);
 
 // --- runs (read_flow.c): a pipe running, epoch after epoch ---
 // A place in an epoch's order from which rows can be made: a unit and a row in it, or a round (lanes).

@@ -51,41 +51,31 @@ void hr__round_unref(hr_round **round)
 
 static hr_status find_order(hr_round *r, hr_error *err)
 {
-    hr_row_ref *lines = NULL, *order = NULL;
-    uint32_t *permutation = NULL;
-    int64_t at = 0;
-    hr_status status;
     if (r->rows > UINT32_MAX)
         return HR_FAIL(err, HR_LIMIT, "a shuffle round of %lld rows: window_rows is too large",
                        (long long)r->rows);
-    size_t rows = (size_t)r->rows;
-    HR_GO(hr__alloc(rows * sizeof *lines, &lines, err));
-    HR_GO(hr__alloc(rows * sizeof *order, &order, err));
-    HR_GO(hr__alloc(rows * sizeof *permutation, &permutation, err));
-    for (int32_t p = 0; p < r->part_count; p++)
-        for (int64_t i = 0; i < r->parts[p].rows; i++)
-            lines[at++] = (hr_row_ref){(uint32_t)p, (uint32_t)(r->parts[p].first + i)};
-    hr__order_permute(r->seed, r->epoch, r->number, permutation, (uint32_t)rows);
-    for (size_t i = 0; i < rows; i++)
-        order[i] = lines[permutation[i]];
-    r->order = order;
-    order = NULL;
-out:
-    hr__free(permutation);
-    hr__free(order);
-    hr__free(lines);
+    HR_TRY(hr__alloc((size_t)r->rows * sizeof *r->order, &r->order, err));
+    hr__order_permute(r->seed, r->epoch, r->number, r->order, (uint32_t)r->rows);
+    return HR_OK;
+}
+
+static hr_status open_part(const hr_round *r, const hr_round_part *part, const hr_schema *schema,
+                           hr_block **out, hr_error *err)
+{
+    hr_block *whole = NULL;
+    HR_TRY(hr__store_block(hr__runtime_store(r->runtime), part->object, schema, &whole, err));
+    hr_status status = hr_block_slice(whole, part->first, part->rows, out, err);
+    hr_block_unref(&whole);
     return status;
 }
 
 static hr_status open_parts(hr_round *r, const hr_schema *schema, hr_error *err)
 {
-    hr_store *store = hr__runtime_store(r->runtime);
     if (!r->blocks)
         HR_TRY(
             hr__alloc_zero((size_t)HR_MAX(r->part_count, 1), sizeof *r->blocks, &r->blocks, err));
     for (; r->block_count < r->part_count; r->block_count++)
-        HR_TRY(hr__store_block(store, r->parts[r->block_count].object, schema,
-                               &r->blocks[r->block_count], err));
+        HR_TRY(open_part(r, &r->parts[r->block_count], schema, &r->blocks[r->block_count], err));
     return HR_OK;
 }
 

@@ -23,8 +23,8 @@ typedef struct hr_round {
     hr_round_part *parts;
     int32_t part_count;
     hr_mutex mutex;
-    hr_row_ref *order;   // guards: mutex, as all below, until it is there. Blocks are parts
-    hr_block **blocks;   // of the parts; they keep their pins
+    uint32_t *order;     // guards: mutex, as all below, until it is there. Of the parts' rows
+    hr_block **blocks;   // the parts; they keep their pins
     int32_t block_count; // opened so far
 } hr_round;
 hr_round *hr__round_ref(hr_round *round);
