@@ -41,7 +41,7 @@ def test_a_generator_left_half_read_gives_everything_back():
         next(batches), next(batches)
         del batches
     gc.collect()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while hr.runtime().memory()['leased_bytes'] and time.monotonic() < deadline:
         time.sleep(0.01)
     assert hr.runtime().memory()['leased_bytes'] == 0
@@ -127,7 +127,7 @@ except KeyboardInterrupt:
         assert child.stdout.readline() == 'ready\n'
         time.sleep(1.0)
         child.send_signal(signal.SIGINT)
-        out, _ = child.communicate(timeout=20)
+        out, _ = child.communicate(timeout=120)
         assert out == 'interrupted 10\n'
         assert child.returncode == 0
     finally:
