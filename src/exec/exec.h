@@ -92,11 +92,14 @@ typedef struct hr_flow_ops {
 } hr_flow_ops;
 typedef struct hr_flow_config {
     const char *name;
-    int level;              // distance to the consumer: lower is served first
-    uint32_t window_slots;  // items taken and not given on, at most
-    uint64_t window_bytes;  // the sum of their weights, at most; one item is always let in
-    hr_busy *busy;          // accounts the threads' time; may be NULL
-    hr_crew *crew;          // NULL: of the flow whose callback opens it, or of none
+    int level;             // distance to the consumer: lower is served first
+    uint32_t window_slots; // items taken and not given on, at most
+    uint64_t window_bytes; // the sum of their weights, at most; one item is always let in
+    hr_busy *busy;         // accounts the threads' time; may be NULL
+    hr_crew *crew;         // NULL: of the flow whose callback opens it, or of none
+    // May be NULL. `head`, the oldest, has waited for room for a while, and younger ones may hold it: drops what
+    // `item`, which is done, made; it is worked on again. False: it cannot, or need not. Newest first.
+    bool (*undo)(void *self, const void *head, void *item);
     hr_cause blocked_cause; // what a head that waits (HR_AGAIN from work) waits for; 0: MEMORY
 } hr_flow_config;
 HR_USE_RESULT hr_status hr__flow_open(hr_runtime *runtime, const hr_flow_ops *ops, void *self,

@@ -53,7 +53,9 @@ struct hr_flow {
     uint64_t head, tail;
     uint64_t held_bytes;
     uint64_t kicks;
-    uint64_t served;  // the pool's turn that last served it
+    uint64_t served;         // the pool's turn that last served it
+    uint64_t stuck_since_ns; // since when the head is told HR_AGAIN; 0: it is not
+    bool undo_due;
     uint64_t ticket;  // not 0: its head wants to work alone; the lowest of the pool is next
     uint32_t running; // callbacks under way
     bool taking, giving, take_blocked, give_blocked;
@@ -75,7 +77,7 @@ static item *item_at(hr_flow *f, uint64_t index)
 
 // --- what can be done (all under the mutex) ---
 
-typedef enum action { ACT_NONE, ACT_GIVE, ACT_WORK, ACT_TAKE, ACT_END } action;
+typedef enum action { ACT_NONE, ACT_GIVE, ACT_UNDO, ACT_WORK, ACT_TAKE, ACT_END } action;
 
 static bool may_take(const hr_flow *f)
 {
@@ -103,6 +105,8 @@ static action next_action(hr_flow *f, uint64_t *index_out)
             return ACT_GIVE;
         }
     }
+    if (f->undo_due)
+        return ACT_UNDO;
     for (uint64_t i = f->head; i < f->tail; i++) {
         if (item_at(f, i)->state == ITEM_READY) {
             *index_out = i;
@@ -312,6 +316,10 @@ static void do_work(hr_pool *pool, hr_flow *f, uint64_t index)
     } else if (crowded && oldest) {
         f->ticket = ++pool->tickets;
     }
+    if (oldest && status != HR_AGAIN)
+        f->stuck_since_ns = 0;
+    else if (oldest && !f->stuck_since_ns)
+        f->stuck_since_ns = hr__now_ns();
     if (status == HR_OK) {
         it->state = ITEM_DONE;
         unblock_next(f);
@@ -327,6 +335,35 @@ static void do_work(hr_pool *pool, hr_flow *f, uint64_t index)
     }
     if (f->head != index)
         unblock_head(f);
+}
+
+// Results that younger items hold go until the head has its room, which it then finds alone.
+static void do_undo(hr_pool *pool, hr_flow *f)
+{
+    void *head = item_data(f, f->head);
+    bool any = false;
+    f->undo_due = false;
+    f->stuck_since_ns = 0;
+    if (f->head == f->tail || item_at(f, f->head)->state != ITEM_BLOCKED)
+        return;
+    item_at(f, f->head)->state = ITEM_RUNNING; // nobody touches it meanwhile
+    f->running++;
+    for (uint64_t i = f->tail; i-- > f->head + 1;) {
+        item *it = item_at(f, i);
+        if (it->state != ITEM_DONE)
+            continue;
+        it->state = ITEM_RUNNING;
+        hr__mutex_unlock(&pool->mutex);
+        bool undone = f->config.undo(f->self, head, item_data(f, i));
+        hr__mutex_lock(&pool->mutex);
+        it->state = undone ? ITEM_BLOCKED : ITEM_DONE;
+        it->blocked_since_ns = hr__now_ns();
+        any |= undone;
+    }
+    f->running--;
+    item_at(f, f->head)->state = any ? ITEM_READY : ITEM_BLOCKED;
+    if (any && !f->ticket)
+        f->ticket = ++pool->tickets;
 }
 
 static void do_give(hr_pool *pool, hr_flow *f, uint64_t index)
@@ -397,15 +434,18 @@ static void cancel_interrupted(hr_pool *pool)
     }
 }
 
-// Now and then what waits is asked again: a consumer that lags is noticed by time, not by an event.
+// Now and then what waits is asked again: a consumer that lags is noticed by time, not by an event, and so is a head
+// whose room others hold.
 static void retry_gives(hr_pool *pool)
 {
     uint64_t now = hr__now_ns();
     if (now < pool->retry_at_ns)
         return;
     pool->retry_at_ns = now + RETRY_NS;
-    for (hr_flow *f = pool->flows; f; f = f->next)
+    for (hr_flow *f = pool->flows; f; f = f->next) {
         f->give_blocked = false;
+        f->undo_due = f->config.undo && f->stuck_since_ns && now - f->stuck_since_ns > RETRY_NS;
+    }
 }
 
 static void pool_run(void *arg)
@@ -432,6 +472,9 @@ static void pool_run(void *arg)
         switch (act) {
         case ACT_TAKE:
             do_take(pool, f, index);
+            break;
+        case ACT_UNDO:
+            do_undo(pool, f);
             break;
         case ACT_WORK:
             do_work(pool, f, index);

@@ -329,6 +329,8 @@ typedef struct hr_task {
 } hr_task;
 HR_USE_RESULT hr_status hr__task_run(hr_task *task, bool oldest,
                                      hr_error *err); // HR_AGAIN: no room; call again
+// Drops the result, so that it can be run again. False: it cannot (a function is not called twice), or holds none.
+bool hr__task_undo(hr_task *task);
 // Drops what it holds; the result's references too, unless they were moved out
 void hr__task_finish(hr_task *task);
 

@@ -51,7 +51,8 @@ typedef struct read_item {
     int64_t rounds_ready;
     int64_t order_row; // before the epoch's first item; -1: not its first
     bool epoch_end;
-    void *state; // reductions
+    bool lacking; // nothing goes on without it, and there was no room
+    void *state;  // reductions
 } read_item;
 
 // --- taking ---
@@ -362,10 +363,19 @@ static hr_status work(void *self, void *item, bool oldest, hr_error *err)
     bool urgent = oldest && (!r->sink.hungry || r->sink.hungry(r->sink.self));
     it->task.oldest = oldest;
     hr_status status = hr__task_run(&it->task, urgent, err);
+    it->lacking = urgent && status == HR_AGAIN;
     if (status == HR_LIMIT && !urgent) // nobody needs it yet: memory comes back, or the sink asks
         return HR_AGAIN;
     HR_TRY(status);
     return r->sink.step ? reduce_item(r, it, err) : HR_OK;
+}
+
+// What is done behind it may hold the room that the oldest lacks: pieces can be larger than footers say.
+static bool undo(void *self, const void *head_, void *item)
+{
+    const read_item *head = head_;
+    read_item *it = item;
+    return head->lacking && !it->epoch_end && hr__task_undo(&it->task);
 }
 
 // --- giving ---
@@ -482,6 +492,7 @@ hr_status hr__read_open(const hr_read_config *config, const hr_piece_sink *sink,
         .window_slots = config->window_slots,
         .window_bytes = config->window_bytes,
         .busy = config->busy,
+        .undo = config->place == HR_PLACE_ARENA ? undo : NULL,
         .crew = config->crew,
         .blocked_cause = reads_kept(config->pipe) ? HR_CAUSE_SPILL : HR_CAUSE_MEMORY,
     };

@@ -386,6 +386,18 @@ hr_status hr__task_run(hr_task *task, bool oldest, hr_error *err)
     return HR_OK;
 }
 
+bool hr__task_undo(hr_task *task)
+{
+    const hr_branch *b = task->unit->unit.branch;
+    // Marks were moved by what was left out.
+    if (!task->object || !is_reader(b) || b->has_function || (task->marks && !b->row_exact))
+        return false;
+    hr__store_unref(hr__runtime_store(task->unit->runtime), task->object);
+    task->object = 0;
+    task->out_rows = task->out_bytes = 0;
+    return true;
+}
+
 void hr__task_finish(hr_task *task)
 {
     if (!task->unit)

@@ -329,6 +329,62 @@ static void share__of_a_stream_that_ended_is_free(void **state)
     close_budget(&b);
 }
 
+// Rows of 61 columns that are made of one: pieces are many times larger than the source says.
+static hr_dataset *expanding(hr_runtime *rt, int64_t first, int64_t rows, int64_t pieces)
+{
+    hr_dataset *ids = NULL, *wide = NULL;
+    hr_error err = HR_ERROR_INIT;
+    char text[4096];
+    size_t at = (size_t)snprintf(text, sizeof text, "id = id + %lld", (long long)first);
+    for (int i = 0; i < 60; i++)
+        at += (size_t)snprintf(text + at, sizeof text - at, "; x%d = id * %d", i, i);
+    ok(hr_range(rt, rows, pieces, &ids, &err));
+    ok(hr_dataset_map(ids, text, &wide, &err));
+    hr_dataset_unref(&ids);
+    return wide;
+}
+
+#define SMALL_ROWS 3000
+#define LARGE_ROWS 24000
+
+// Small pieces behind a large one are done first, and hold what it lacks of the share: they are made again.
+static void share__the_oldest_finds_room_that_younger_ones_hold(void **state)
+{
+    for (int threads = 1; threads <= 4; threads += 3) {
+        budget b = budget_of(threads, 64);
+        hr_dataset *numbers = NULL, *parts[10], *all = NULL;
+        hr_error err = HR_ERROR_INIT;
+        hr_batch *batch = NULL;
+        pass p = {0};
+        int64_t rows = 0;
+        for (size_t i = 0; i < COUNTOF(parts); i++) {
+            int64_t n = i % 2 ? LARGE_ROWS : 5 * SMALL_ROWS;
+            parts[i] = expanding(b.rt, rows, n, i % 2 ? 1 : 5);
+            rows += n;
+        }
+        ok(hr_dataset_union((const hr_dataset *const *)parts, COUNTOF(parts), &all, &err));
+        ok(hr_range(b.rt, 8000000, 64, &numbers, &err)); // read by nobody
+        hr_feed *before = batches_of(numbers, BATCH_ROWS), *feed = batches_of(all, SMALL_ROWS / 2),
+                *after = batches_of(numbers, BATCH_ROWS);
+        while ((p.status = hr_feed_next(feed, &batch, &p.err)) == HR_OK) {
+            pass_note(&p, batch);
+            hr_batch_unref(&batch);
+            if (p.batches % 10 == 0)
+                sleep_ms(20); // what can be made ahead is
+        }
+        assert_ids(&p, 0, 1, rows);
+        pass_finish(&p);
+        hr_feed_close(&feed);
+        hr_feed_close(&before);
+        hr_feed_close(&after);
+        hr_dataset_unref(&numbers);
+        hr_dataset_unref(&all);
+        for (size_t i = 0; i < COUNTOF(parts); i++)
+            hr_dataset_unref(&parts[i]);
+        close_budget(&b);
+    }
+}
+
 static int write_files(void **state)
 {
     make_folder(zstd_folder);
@@ -365,6 +421,7 @@ int main(void)
         cmocka_unit_test(share__a_materialisation_goes_on_beside_a_stream),
         cmocka_unit_test(share__one_stream_too_many_is_a_limit_when_it_opens),
         cmocka_unit_test(share__of_a_stream_that_ended_is_free),
+        cmocka_unit_test(share__the_oldest_finds_room_that_younger_ones_hold),
     };
     return cmocka_run_group_tests_name("share", tests, write_files, remove_files);
 }
