@@ -41,6 +41,8 @@ typedef struct hr_memory_info {
 void hr__memory_info(hr_memory_info *out);
 // Anonymous memory (RssAnon) of a process, 0 when it is gone. Shared pages are not in it.
 uint64_t hr__anonymous_bytes(pid_t pid);
+// The same, and in *shared_out its pages of shared memory (RssShmem).
+uint64_t hr__resident_bytes(pid_t pid, uint64_t *shared_out);
 // How many processes the kernel has killed for want of memory since it started, of any group; 0 where it does not tell.
 uint64_t hr__memory_kills(void);
 

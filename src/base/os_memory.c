@@ -151,14 +151,23 @@ void hr__memory_info(hr_memory_info *out)
     out->files_max = resource_limit(RLIMIT_NOFILE);
 }
 
-uint64_t hr__anonymous_bytes(pid_t pid)
+uint64_t hr__resident_bytes(pid_t pid, uint64_t *shared_out)
 {
     char path[64], text[8192];
-    uint64_t kib = 0;
+    uint64_t anonymous = 0, shared = 0;
     snprintf(path, sizeof path, "/proc/%ld/status", (long)pid);
-    if (!hr__read_small(path, text, sizeof text) || !labelled(text, "RssAnon:", &kib))
-        return 0;
-    return kib * 1024;
+    if (hr__read_small(path, text, sizeof text)) {
+        labelled(text, "RssAnon:", &anonymous);
+        labelled(text, "RssShmem:", &shared);
+    }
+    *shared_out = shared * 1024;
+    return anonymous * 1024;
+}
+
+uint64_t hr__anonymous_bytes(pid_t pid)
+{
+    uint64_t shared;
+    return hr__resident_bytes(pid, &shared);
 }
 
 uint64_t hr__memory_kills(void)

@@ -133,6 +133,8 @@ void hr__udf_close(hr_udf **udf);
 // is restarted and the block tried again; a block that killed three is HR_USER and says so.
 HR_USE_RESULT hr_status hr__udf_call(hr_udf *udf, const hr_block *in, hr_block **out,
                                      hr_error *err);
+// How many processes were replaced because their memory had grown (udf_growth.h), so far.
+int64_t hr__udf_replaced(const hr_udf *udf);
 
 // The process's side, as hr_function_serve tells it.
 typedef struct hr_udf_server {

@@ -9,7 +9,7 @@
 //   caller (pool thread)                    supervisor (one thread a function)
 //   slot EMPTY -> WANTED  ---------------->  spawns: WANTED -> STARTED (or FAILED)
 //   STARTED -> BUSY -> IDLE -> BUSY ...
-//   a death: kills, reaps, EMPTY
+//   a death, or too much growth: kills, reaps, EMPTY
 //
 // The supervisor exists for one reason: a child's death signal is tied to the thread that made it, so that thread
 // must live as long as the children do. Pool threads may come and go.
@@ -20,8 +20,10 @@
 #include "base/thread.h"
 #include "block/wire.h"
 #include "exec/exec.h"
+#include "exec/udf_growth.h"
 #include "exec/udf_wire.h"
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -51,6 +53,7 @@ typedef struct slot {
     int fd; // our end of the pair
     bool begun;
     segment in, out;
+    hr_udf_growth growth;
     hr_error failure; // FAILED: why
 } slot;
 
@@ -62,7 +65,8 @@ struct hr_udf {
     int payload_fd;
     uint64_t payload_bytes;
     int processes_max;
-    int wake_fd; // readable once it closes: whoever polls sees it
+    _Atomic int64_t replaced; // processes, because of their growth
+    int wake_fd;              // readable once it closes: whoever polls sees it
     hr_thread supervisor;
     hr_mutex mutex;
     hr_cond changed;           // a slot's state, closing, or the last caller left
@@ -181,6 +185,7 @@ static hr_status spawn_process(hr_udf *udf, slot *s, hr_error *err)
     s->fd = pair[0];
     pair[0] = -1;
     s->begun = false;
+    s->growth = (hr_udf_growth){0};
     hr__trace(HR_TOPIC_WORKER, "function '%s': process %ld started", udf->name, (long)s->pid);
 out:
     hr__close_fd(&pair[0]);
@@ -341,6 +346,7 @@ static hr_status await(hr_udf *udf, slot *s, hr_udf_message *message, char *text
             return status;
         if (ready[1])
             return HR_FAIL(err, HR_CANCELLED, "function '%s' was closed", udf->name);
+        hr__udf_growth_look(&s->growth, s->pid, s->in.bytes + s->out.bytes);
         HR_TRY(check_wanted(udf, err));
     }
 }
@@ -517,9 +523,45 @@ static try_end call_process(hr_udf *udf, slot *s, const hr_block *in, hr_block *
     return *status_out ? TRY_FAILED : TRY_DONE;
 }
 
-// One try with one process. *code_out: how a LOST one ended.
+// After a call: the process is another caller's, or replaced by a fresh one at the next call.
+static void give_back_or_replace(hr_udf *udf, slot *s)
+{
+    hr_udf_growth *growth = &s->growth;
+    uint64_t bound =
+        hr__udf_growth_bound(hr__runtime_ledger(udf->runtime)->limit_bytes, udf->processes_max);
+    char first[32], held[32], most[32];
+    hr__udf_growth_look(growth, s->pid, s->in.bytes + s->out.bytes);
+    if (!hr__udf_growth_exceeds(growth, bound)) {
+        give_back(udf, s);
+        return;
+    }
+    bool told = atomic_fetch_add_explicit(&udf->replaced, 1, memory_order_relaxed) > 0;
+    hr__trace(HR_TOPIC_WORKER, "function '%s': process %ld replaced: it held %s", udf->name,
+              (long)s->pid, hr__format_bytes(growth->held_bytes, held));
+    if (!told)
+        hr__log(HR_LOG_WARNING,
+                "function '%s': its process grew from %s to %s, more than by the %s that it may; "
+                "it is replaced by a fresh one, as are others like it (explain counts them). "
+                "Nothing is lost; does the function keep what it was given or made?",
+                udf->name, hr__format_bytes(growth->first_bytes, first),
+                hr__format_bytes(growth->held_bytes, held), hr__format_bytes(bound, most));
+    (void)end_process(udf, s, true);
+}
+
+int64_t hr__udf_replaced(const hr_udf *udf)
+{
+    return atomic_load_explicit(&udf->replaced, memory_order_relaxed);
+}
+
+// How a LOST process ended.
+typedef struct death {
+    int code;
+    uint64_t held_bytes; // 0: not known
+} death;
+
+// One try with one process.
 static try_end try_once(hr_udf *udf, const hr_block *in, hr_block **out, hr_error *err,
-                        hr_status *status_out, int *code_out)
+                        hr_status *status_out, death *death_out)
 {
     slot *s = NULL;
     try_end end = TRY_DONE;
@@ -532,28 +574,44 @@ static try_end try_once(hr_udf *udf, const hr_block *in, hr_block **out, hr_erro
         end = call_process(udf, s, in, out, err, status_out);
     // One that was cancelled is still at its work; one that could not begin is of no use to others.
     bool lost = end == TRY_LOST || end == TRY_UNSENT;
-    if (lost || *status_out == HR_CANCELLED || !begun)
-        *code_out = end_process(udf, s, !lost || *status_out == HR_CORRUPT);
-    else
-        give_back(udf, s);
+    if (lost || *status_out == HR_CANCELLED || !begun) {
+        death_out->held_bytes = s->growth.held_bytes;
+        death_out->code = end_process(udf, s, !lost || *status_out == HR_CORRUPT);
+    } else {
+        give_back_or_replace(udf, s);
+    }
     return end;
+}
+
+static void tell_death(const death *d, char *how, size_t room)
+{
+    char held[32];
+    if (d->code == 128 + SIGKILL && d->held_bytes)
+        (void)snprintf(how, room,
+                       "killed by signal %d, holding %s when last seen; where memory ran out, "
+                       "smaller batches or fewer processes need less",
+                       SIGKILL, hr__format_bytes(d->held_bytes, held));
+    else if (d->code > 128)
+        (void)snprintf(how, room, "killed by signal %d", d->code - 128);
+    else
+        (void)snprintf(how, room, "exit code %d", d->code);
 }
 
 static hr_status call_counted(hr_udf *udf, const hr_block *in, hr_block **out, hr_error *err)
 {
     hr_status status = HR_OK;
-    int deaths = 0, unsent = 0, code = 0;
+    int deaths = 0, unsent = 0;
+    death last = {0};
     for (;;) {
-        try_end end = try_once(udf, in, out, err, &status, &code);
+        try_end end = try_once(udf, in, out, err, &status, &last);
         if (end == TRY_DONE || end == TRY_FAILED)
             return status;
         // A process that had died while it was idle is no fault of this block.
         if (end == TRY_UNSENT && ++unsent <= udf->processes_max)
             continue;
         deaths++;
-        char how[48];
-        (void)snprintf(how, sizeof how, code > 128 ? "killed by signal %d" : "exit code %d",
-                       code > 128 ? code - 128 : code);
+        char how[160];
+        tell_death(&last, how, sizeof how);
         if (deaths == HR_UDF_DEATHS_MAX) {
             hr__udf_set_details(NULL, 0);
             return HR_FAIL(

@@ -5,12 +5,15 @@
 #include "base/thread.h"
 #include "block/block_sample.h"
 #include "exec/exec.h"
+#include "exec/udf_growth.h"
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define LEAK_BYTES ((size_t)24 << 20)
 
 // --- the process's side ---
 
@@ -28,6 +31,8 @@ static hr_status run(void *context, const hr_block *in, hr_block **out, const vo
                      size_t *details_bytes, hr_error *err)
 {
     static hr_block *kept;
+    static char *leaked;
+    static int64_t calls;
     if (strcmp(what, "fail") == 0) {
         *details = "pickled";
         *details_bytes = 7;
@@ -47,6 +52,19 @@ static hr_status run(void *context, const hr_block *in, hr_block **out, const vo
         kept = hr_block_ref(in);
     if (strcmp(what, "write") == 0)
         ((int64_t *)(uintptr_t)hr_block_column(in, 0)->data)[0] += 1;
+    // Both say in the first row how many calls this process had.
+    calls++;
+    if (strcmp(what, "leak") == 0) {
+        char **more = malloc(LEAK_BYTES);
+        memset(more, 1, LEAK_BYTES);
+        *more = leaked;
+        leaked = (char *)more;
+        ((int64_t *)(uintptr_t)hr_block_column(in, 0)->data)[0] = calls;
+    }
+    if (strcmp(what, "hoard") == 0) {
+        ((int64_t *)(uintptr_t)hr_block_column(in, 0)->data)[0] = calls;
+        (void)hr_block_ref(in); // for ever
+    }
     *out = hr_block_ref(in);
     return HR_OK;
 }
@@ -118,6 +136,7 @@ static void udf__gives_back_what_the_function_made(void **state)
     check_echo(udf, 100000); // new segments, both ways
     check_echo(udf, 1);
     check_echo(udf, 0);
+    assert_int_equal(hr__udf_replaced(udf), 0);
     hr__udf_close(&udf);
     assert_null(udf);
     assert_int_equal(hr__runtime_ledger(rt)->kind_used_bytes[HR_LEDGER_HEAP], 0);
@@ -178,7 +197,7 @@ static void udf__failure_carries_words_and_details(void **state)
 
 static void udf__three_deaths_by_one_block_stop_the_job(void **state)
 {
-    check_failure("die", HR_USER, "died 3 times at this block of 10 rows (killed by signal 9)");
+    check_failure("die", HR_USER, "died 3 times at this block of 10 rows (killed by signal 9");
 }
 
 static void udf__a_death_is_followed_by_another_try(void **state)
@@ -192,6 +211,53 @@ static void udf__a_death_is_followed_by_another_try(void **state)
     unlink(path);
     hr__udf_close(&udf);
     hr_runtime_close(&rt);
+}
+
+// 24 MiB a call with a bound of 64: a process has four calls, and the first is not judged.
+static void check_growth(const char *payload, int64_t rows)
+{
+    hr_runtime *rt = open_runtime();
+    hr_udf *udf = open_udf(rt, payload);
+    hr_block *in = numbers(rows), *out = NULL;
+    hr_error err = HR_ERROR_INIT;
+    for (int64_t i = 0; i < 12; i++) {
+        if (hr__udf_call(udf, in, &out, &err))
+            fail_msg("%s", err.message);
+        const int64_t *values = out->columns[0].data, *given = in->columns[0].data;
+        assert_int_equal(values[0], i % 4 + 1);
+        assert_memory_equal(values + 1, given + 1, (size_t)(rows - 1) * 8);
+        assert_int_equal(hr__udf_replaced(udf), (i + 1) / 4);
+        hr_block_unref(&out);
+    }
+    hr_block_unref(&in);
+    hr__udf_close(&udf);
+    assert_int_equal(hr__runtime_ledger(rt)->kind_used_bytes[HR_LEDGER_HEAP], 0);
+    hr_runtime_close(&rt);
+}
+
+static void udf__process_that_leaks_is_replaced_between_calls(void **state)
+{
+    check_growth("leak", 10);
+}
+
+static void udf__inputs_that_a_function_hoards_are_its_growth(void **state)
+{
+    check_growth("hoard", (int64_t)LEAK_BYTES / 8);
+}
+
+static void udf__growth_is_bounded_by_half_the_budget_of_all_processes(void **state)
+{
+    const uint64_t mib = 1 << 20;
+    assert_int_equal(hr__udf_growth_bound(8192 * mib, 4), 1024 * mib);
+    assert_int_equal(hr__udf_growth_bound(64 * mib, 2), 64 * mib);
+    hr_udf_growth g = {0, 900 * mib};
+    assert_false(hr__udf_growth_exceeds(&g, 64 * mib)); // its first call
+    g.held_bytes = 964 * mib;
+    assert_false(hr__udf_growth_exceeds(&g, 64 * mib));
+    g.held_bytes++;
+    assert_true(hr__udf_growth_exceeds(&g, 64 * mib));
+    g.held_bytes = 10; // smaller than at first
+    assert_false(hr__udf_growth_exceeds(&g, 64 * mib));
 }
 
 typedef struct sleeper {
@@ -274,6 +340,9 @@ int main(void)
         cmocka_unit_test(udf__failure_carries_words_and_details),
         cmocka_unit_test(udf__three_deaths_by_one_block_stop_the_job),
         cmocka_unit_test(udf__a_death_is_followed_by_another_try),
+        cmocka_unit_test(udf__process_that_leaks_is_replaced_between_calls),
+        cmocka_unit_test(udf__inputs_that_a_function_hoards_are_its_growth),
+        cmocka_unit_test(udf__growth_is_bounded_by_half_the_budget_of_all_processes),
         cmocka_unit_test(udf__interruption_ends_a_call_that_sleeps),
         cmocka_unit_test(udf__serves_more_callers_than_processes),
         cmocka_unit_test(udf__program_that_is_not_there_is_named),

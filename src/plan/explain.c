@@ -185,6 +185,15 @@ static void explain_program(const hr_program *program, hr_text *out)
     hr__text_add(out, "%d, in C, in pieces that stay in cache\n", (int)same);
 }
 
+static void explain_process(const hr_node *node, hr_text *out)
+{
+    long long replaced = hr__udf_replaced(node->udf);
+    hr__text_add(out, "%s, in processes of its own", node->name);
+    if (replaced)
+        hr__text_add(out, ", %lld of them replaced so far as their memory had grown", replaced);
+    hr__text_add(out, "\n");
+}
+
 static void explain_branch(const hr_branch *b, int depth, hr_text *out)
 {
     hr__text_add(out, "%*s", 2 * depth, "");
@@ -232,11 +241,10 @@ static void explain_branch(const hr_branch *b, int depth, hr_text *out)
         hr__text_add(out, "%*s-> ", 2 * depth + 2, "");
         if (b->stages[i].kind == HR_STAGE_PROGRAM)
             explain_program(b->stages[i].program, out);
+        else if (b->stages[i].kind == HR_STAGE_PROCESS)
+            explain_process(b->stages[i].node, out);
         else
-            hr__text_add(out, "%s, %s\n", b->stages[i].node->name,
-                         b->stages[i].kind == HR_STAGE_PROCESS
-                             ? "in processes of its own"
-                             : "a C function, on the pool's threads");
+            hr__text_add(out, "%s, a C function, on the pool's threads\n", b->stages[i].node->name);
     }
 }
 
@@ -256,6 +264,17 @@ hr_status hr_dataset_explain(const hr_dataset *dataset, char **out, hr_error *er
     return status;
 }
 
+// A line for each function of the plan whose processes had to be replaced (exec/udf_growth.h).
+static void print_replaced(const hr_dataset *dataset, hr_text *out)
+{
+    const hr_node *node = dataset->node;
+    for (int32_t i = 0; i < node->input_count; i++)
+        print_replaced(node->inputs[i], out);
+    if (node->udf && hr__udf_replaced(node->udf))
+        hr__text_add(out, "* %s: processes replaced as their memory had grown: %lld\n", node->name,
+                     (long long)hr__udf_replaced(node->udf));
+}
+
 hr_status hr_dataset_stats(const hr_dataset *dataset, bool json, char **out, hr_error *err)
 {
     hr_text text;
@@ -271,6 +290,8 @@ hr_status hr_dataset_stats(const hr_dataset *dataset, bool json, char **out, hr_
     hr__stage_stats_print(dataset->stats, index, json, &text);
     if (json)
         hr__text_add(&text, "]}");
+    else
+        print_replaced(dataset, &text);
     hr_status status = hr__text_take(&text, out, err);
     hr__text_finish(&text);
     return status;
