@@ -276,6 +276,37 @@ HR_API HR_USE_RESULT hr_status hr_check_print(const hr_check_report *report, boo
 HR_API HR_USE_RESULT hr_status hr_check_print_html(const hr_check_report *report, char **out,
                                                    hr_error *err);
 HR_API void hr_check_free(hr_check_report **report);
+
+/** What was seen at a moment of a loop. */
+typedef struct hr_check_sample {
+    double at_s;         /**< since the workers were started */
+    int64_t rows;        /**< that all of them had read */
+    uint64_t used_bytes; /**< of the budget */
+} hr_check_sample;
+/** What a worker measured. */
+typedef struct hr_check_worker_figures {
+    hr_worker_end end;
+    const char *message; /**< of a failure; NULL: none */
+    double loop_s;
+    hr_feed_stats feed;
+    const double *delays; /**< quantiles, each for as many batches; the first 1024 are taken */
+    size_t delay_count;
+} hr_check_worker_figures;
+typedef struct hr_check_figures {
+    size_t size;
+    bool touch;                     /**< every byte of every batch was read */
+    const hr_stream_stats *stream;  /**< as hr_trainer_result has them */
+    uint64_t peak_bytes;            /**< likewise */
+    const hr_check_sample *samples; /**< by time; the last 512 are taken */
+    size_t sample_count;
+    const hr_check_worker_figures *workers;
+    int64_t worker_count;
+} hr_check_figures;
+/** The same page for a trainer that is no check and measured itself. dataset: that was read. Freed with
+ *  hr_text_free. INVALID: samples do not ascend. */
+HR_API HR_USE_RESULT hr_status hr_check_print_page(hr_runtime *runtime, const hr_dataset *dataset,
+                                                   const hr_check_figures *figures, char **out,
+                                                   hr_error *err);
 /** The body of a check's worker process: returns its exit code. */
 HR_API int hr_check_worker(void);
 

@@ -132,6 +132,8 @@ PyObject *py_trainer_run(PyObject *module, PyObject *args, PyObject *kwargs);
 PyObject *py_trainer_start(PyObject *module, PyObject *args, PyObject *kwargs);
 PyObject *py_trainers_wait(PyObject *module, PyObject *args, PyObject *kwargs);
 PyObject *py_function_serve(PyObject *module, PyObject *args);
+// --- the page of a run (py_check.c) ---
+PyObject *py_check_page(PyObject *module, PyObject *args);
 
 extern PyType_Spec py_runtime_spec, py_dataset_spec, py_schema_spec, py_batch_spec, py_column_spec,
     py_tensor_spec, py_feed_spec, py_expr_spec, py_prep_spec, py_session_spec, py_trainer_spec;

@@ -252,6 +252,8 @@ PyMethodDef py_module_methods[] = {
      "(begin, describe): a process of functions."},
     {"checkpoint_find", checkpoint_find, METH_VARARGS,
      "(folder): the path of a checkpoint: the folder itself, or the newest one of a run's folder."},
+    {"check_page", py_check_page, METH_VARARGS,
+     "(runtime, dataset, touch, busy, peak_bytes, workers, samples): the page of a run, HTML."},
     {"memory_summary", memory_summary, METH_VARARGS, "(what): the text of `headrace memory`."},
     {"version", version, METH_NOARGS, "The library's version."},
     {NULL, NULL, 0, NULL},

@@ -4,6 +4,7 @@
 import os
 import signal
 import time
+import xml.dom.minidom
 
 import numpy as np
 import pytest
@@ -107,6 +108,28 @@ def test_dummy_trainer_prints_the_lines_of_the_guide(capsys):
     for line in wanted:
         at = out.find(line, at)
         assert at >= 0, f'{line!r} is missing or out of order in:\n{out}'
+
+
+def test_dummy_trainer_writes_the_page_of_the_check(tmp_path, capsys):
+    path = tmp_path / 'report.html'
+    ds = hr.range(40_000, blocks=20).map_batches(lambda b: {'x': b['id'] * 2})
+    result = DummyTrainer(scaling_config={'num_workers': 2}, datasets={'train': ds}, num_epochs=3, batch_size=1000,
+                          touch=True, html=path).fit()
+    capsys.readouterr()
+    assert not [key for key in result.metrics if key.startswith('_')]
+    page = path.read_text(encoding='utf-8')
+    tree = xml.dom.minidom.parseString(page)
+    assert [h.firstChild.data for h in tree.getElementsByTagName('h2')] == [
+        'Where the time went', 'Throughput', 'Memory against the budget', 'Batch delays', 'Stages', 'Workers']
+    assert tree.getElementsByTagName('h1')[0].firstChild.data.startswith('range')
+    rows = [r.getElementsByTagName('td') for r in tree.getElementsByTagName('tr')]
+    workers = [[cell.firstChild.data for cell in row] for row in rows if len(row) == 6]
+    assert [w[:2] for w in workers] == [['0', 'done'], ['1', 'done']]
+    assert sum(int(w[2]) for w in workers) == 120_000 and sum(int(w[3]) for w in workers) == 120
+    points = [p.split(',') for e in tree.getElementsByTagName('polyline') for p in e.getAttribute('points').split()]
+    assert len(points) >= 4 and all(0 <= float(x) <= 640 and 0 <= float(y) <= 170 for x, y in points)
+    with pytest.raises(FileNotFoundError):
+        DummyTrainer(datasets={'train': ds}, html=tmp_path / 'nowhere' / 'report.html').fit()
 
 
 @pytest.fixture

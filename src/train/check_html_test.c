@@ -82,11 +82,56 @@ static void page__keeps_its_pictures_within_their_frames(void **state)
     hr_text_free(page);
 }
 
+static void page__of_a_trainer_has_its_figures(void **state)
+{
+    hr_runtime_options o = HR_RUNTIME_OPTIONS_INIT;
+    hr_error err = HR_ERROR_INIT;
+    hr_runtime *rt = NULL;
+    hr_dataset *d = NULL;
+    char *page = NULL;
+    o.memory_bytes = 16 << 20;
+    o.threads = 1;
+    o.spill_dir = "none";
+    assert_ok(hr_runtime_open(&o, &rt, &err), &err);
+    assert_ok(hr_range(rt, 1000, 4, &d, &err), &err);
+    double delays[] = {1e-3, 2e-3};
+    hr_check_sample samples[600] = {{0}};
+    for (int i = 0; i < 600; i++)
+        samples[i] = (hr_check_sample){i / 600.0, i, 1 << 20};
+    hr_check_worker_figures workers[] = {
+        {.loop_s = 1,
+         .feed = {.batches = 4, .rows = 500, .wait_s = 0.5, .own_s = 0.5},
+         .delays = delays,
+         .delay_count = 2},
+        {.end = HR_WORKER_FAILED, .message = "<oops>", .feed = {.batches = 2, .rows = 250}},
+    };
+    hr_check_figures f = {.size = sizeof f,
+                          .samples = samples,
+                          .sample_count = 600,
+                          .workers = workers,
+                          .worker_count = 2};
+    assert_ok(hr_check_print_page(rt, d, &f, &page, &err), &err);
+    const char *const wanted[] = {"<h1>range",  "<b>750</b>",   "rows, 6 batches",     "50.0 %",
+                                  "Throughput", "Batch delays", "failed: &lt;oops&gt;"};
+    for (size_t i = 0; i < HR_COUNTOF(wanted); i++)
+        if (!strstr(page, wanted[i]))
+            fail_msg("'%s' is not in the page", wanted[i]);
+    hr_text_free(page);
+    samples[599].rows = 3;
+    assert_status(hr_check_print_page(rt, d, &f, &page, &err), HR_INVALID);
+    f = (hr_check_figures){.size = sizeof f}; // nothing was measured
+    assert_ok(hr_check_print_page(rt, d, &f, &page, &err), &err);
+    hr_text_free(page);
+    hr_dataset_unref(&d);
+    hr_runtime_close(&rt);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(page__escapes_what_xml_does_not_take),
         cmocka_unit_test(page__of_nothing_is_a_page),
+        cmocka_unit_test(page__of_a_trainer_has_its_figures),
         cmocka_unit_test(page__keeps_its_pictures_within_their_frames),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -46,13 +46,6 @@ typedef struct hr_check_worker_report {
     char *message;
 } hr_check_worker_report;
 
-// What the driver saw at a moment of the loop.
-typedef struct hr_check_sample {
-    double at_s;         // since the workers were started
-    int64_t rows;        // that they had read, as they reported
-    uint64_t used_bytes; // of the budget
-} hr_check_sample;
-
 struct hr_check_report {
     // what was asked
     int64_t batch_rows, global_batch_rows, epochs_asked;
@@ -84,6 +77,8 @@ struct hr_check_report {
     hr_check_sample samples[HR_CHECK_SAMPLES_MAX];
 };
 
+// ingest_check.c: of all workers, from those of each.
+void hr__check_merge_delays(hr_check_report *report);
 // check_report.c: shares, and the sentence that says what would widen it.
 void hr__check_attribute(hr_check_report *report);
 void hr__check_widest(const hr_check_report *report, hr_text *out);

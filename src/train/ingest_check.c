@@ -228,7 +228,7 @@ static hr_status take_worker(hr_check_worker_report *to, hr_worker_result *from,
     return HR_OK;
 }
 
-static void merge_delays(hr_check_report *report)
+void hr__check_merge_delays(hr_check_report *report)
 {
     hr_samples all = {0};
     const hr_check_result *only = NULL;
@@ -300,7 +300,7 @@ static void add_up(hr_check_run_state *run)
     if (first_ns != UINT64_MAX && first_ns > run->began_ns)
         report->first_batch_s = run->options.start_s + (double)(first_ns - run->began_ns) * 1e-9;
     end_samples(run, first_ns);
-    merge_delays(report);
+    hr__check_merge_delays(report);
 }
 
 static hr_status gather(hr_check_run_state *run, hr_trainer_result *result, hr_error *err)

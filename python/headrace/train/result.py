@@ -24,6 +24,7 @@ class Result:
     path: str = None
     lives: list = dataclasses.field(default_factory=list)
     config: dict = None
+    peak_bytes: int = 0
 
     @property
     def metrics_dataframe(self):

@@ -23,7 +23,7 @@ class Run:
         self.handle = self.waits_for = None
         self.history, self.checkpoints = [], []
         self.config = config
-        self._on_report, self._stopped, self._began, self._temporary = on_report, False, time.monotonic(), None
+        self._on_report, self._stopped, self.began, self._temporary = on_report, False, time.monotonic(), None
         self._payload = _function.envelope(_function.pickled((loop, config, self._told()), 'the training loop'))
 
     def _told(self):
@@ -62,7 +62,7 @@ class Run:
         if isinstance(made, str):
             self.waits_for = made
             return False
-        self.handle, self.waits_for, self._began = made, None, time.monotonic()
+        self.handle, self.waits_for, self.began = made, None, time.monotonic()
         if self.folder is not None and self._resume_from is None:
             open(self._metrics_file, 'w').close()
         return True
@@ -101,7 +101,7 @@ class Run:
             metrics=self.history[-1] if self.history else {}, metrics_history=self.history, workers=workers,
             seconds=known['seconds'], peak_anonymous_bytes=known['peak_anonymous_bytes'], busy=known['busy'],
             checkpoint=Checkpoint(last) if last else None, best_checkpoints=kept, path=self.folder, lives=known['lives'],
-            config=self.config if isinstance(self.config, dict) else None)
+            config=self.config if isinstance(self.config, dict) else None, peak_bytes=known['peak_bytes'])
         if status and not self._stopped:
             result.error = _error_of(workers, known['lives'], message)
         if self._temporary:
@@ -125,10 +125,13 @@ class Run:
                 getattr(callback, what)(*args)
 
     def _reported(self, rank, text):
-        if rank != 0:
+        heard = self.trainer._heard
+        if rank != 0 and heard is None:
             return
         metrics = json.loads(text)
-        if not metrics:
+        if heard is not None:
+            heard(self, rank, metrics)
+        if rank != 0 or not metrics:
             return
         self.history.append(metrics)
         if self.folder is not None:
@@ -146,7 +149,7 @@ class Run:
         stop = self.run_config.stop
         if not stop:
             return False
-        counted = {'training_iteration': len(self.history), 'time_total_s': time.monotonic() - self._began, **metrics}
+        counted = {'training_iteration': len(self.history), 'time_total_s': time.monotonic() - self.began, **metrics}
         if callable(stop):
             return bool(stop(self.name, counted))
         return any(name in counted and counted[name] >= value for name, value in stop.items())

@@ -23,6 +23,7 @@ class DataParallelTrainer:
     _has_folder = True
     _makes_checkpoints = False  # itself, at epochs
     _raw_datasets = None  # the datasets before they were preprocessed
+    _heard = None  # a method (run, rank, metrics): hears all ranks, and may take out what is its own
     _counts_reports = False  # workers put training_iteration into their reports: of trials
 
     def __new__(cls, *args, **kwargs):
