@@ -213,22 +213,34 @@ static void udf__a_death_is_followed_by_another_try(void **state)
     hr_runtime_close(&rt);
 }
 
-// 24 MiB a call with a bound of 64: a process has four calls, and the first is not judged.
+// 24 MiB a call with a bound of 64: a process has four calls, and the first is not judged. The thread sanitizer's own
+// memory grows with what is touched: fewer then.
+#ifdef __SANITIZE_THREAD__
+#define CALLS_OF_A_PROCESS(n) ((n) >= 2 && (n) <= 4)
+#else
+#define CALLS_OF_A_PROCESS(n) ((n) == 4)
+#endif
 static void check_growth(const char *payload, int64_t rows)
 {
     hr_runtime *rt = open_runtime();
     hr_udf *udf = open_udf(rt, payload);
     hr_block *in = numbers(rows), *out = NULL;
     hr_error err = HR_ERROR_INIT;
+    int64_t calls = 0, replaced = 0;
     for (int64_t i = 0; i < 12; i++) {
         if (hr__udf_call(udf, in, &out, &err))
             fail_msg("%s", err.message);
         const int64_t *values = out->columns[0].data, *given = in->columns[0].data;
-        assert_int_equal(values[0], i % 4 + 1);
+        assert_int_equal(values[0], ++calls);
         assert_memory_equal(values + 1, given + 1, (size_t)(rows - 1) * 8);
-        assert_int_equal(hr__udf_replaced(udf), (i + 1) / 4);
         hr_block_unref(&out);
+        if (hr__udf_replaced(udf) > replaced) {
+            assert_true(CALLS_OF_A_PROCESS(calls));
+            assert_int_equal(hr__udf_replaced(udf), ++replaced);
+            calls = 0;
+        }
     }
+    assert_true(replaced >= 3);
     hr_block_unref(&in);
     hr__udf_close(&udf);
     assert_int_equal(hr__runtime_ledger(rt)->kind_used_bytes[HR_LEDGER_HEAP], 0);
