@@ -188,3 +188,28 @@ def test_torch_batches_are_writable_and_nobody_elses():
         assert batch['data'].dtype == torch.int64
         batch['data'] += 1_000_000
     assert (ds.take_batch(64)['data'][:, 0] == np.arange(64)).all()
+
+
+def write_lists(folder, *files):
+    """A file a list of lists, in their order; the paths."""
+    for i, rows in enumerate(files):
+        pq.write_table(pa.table({'x': pa.array(rows, pa.list_(pa.float32()))}), folder / f'{i}.parquet')
+    return str(folder)
+
+
+def test_lists_of_later_files_are_what_the_first_file_s_are(tmp_path):
+    even, ragged = [[1.0, 2.0], [3.0, 4.0]], [[1.0], [2.0, 3.0, 4.0]]
+    for name, files in (('even', (even, even)), ('ragged', (ragged, even))):
+        folder = tmp_path / name
+        folder.mkdir()
+        assert hr.read_parquet(write_lists(folder, *files)).to_arrow()['x'].to_pylist() == [row for file in files for row in file]
+
+
+def test_a_later_file_of_other_lists_is_named(tmp_path):
+    longer, ragged = [[1.0, 2.0, 3.0]], [[1.0], [2.0, 3.0, 4.0]]  # two items a row, going by the footer
+    for name, other in (('longer', longer), ('ragged', ragged)):
+        folder = tmp_path / name
+        folder.mkdir()
+        data = write_lists(folder, [[1.0, 2.0]], other)
+        with pytest.raises(hr.Error, match=r'1\.parquet'):
+            hr.read_parquet(data).to_arrow()

@@ -51,6 +51,8 @@ typedef struct hr_open_options {
     // Lists of numbers whose lengths are all equal become TENSOR (decided from the first fragment of the first file; a
     // later row of another length is an error that says to read with lists="ragged").
     bool tensors_from_lists;
+    const hr_schema *
+        expected; // of the first file, for those after it: nothing is looked for; NULL: this is the first
 } hr_open_options;
 
 typedef struct hr_format {

@@ -98,9 +98,11 @@ static hr_status open_reader(hr_files *files, file *f, hr_reader **out, hr_error
 {
     hr_source *source = NULL;
     hr_reader *reader = NULL;
+    hr_open_options options = files->options;
     hr_status status;
+    options.expected = files->schema;
     HR_TRY(hr__source_open(f->path, &source, err));
-    HR_GO(hr__format_open(source, &files->options, &reader, err));
+    HR_GO(hr__format_open(source, &options, &reader, err));
     if (files->row_numbers)
         HR_GO(hr__numbered_open(&reader, files->row_numbers,
                                 (int64_t)(f - files->files) << HR_ROW_NUMBER_FILE_SHIFT, &reader,

@@ -3,7 +3,8 @@
 //
 // A look at the first page that holds a whole row gives the count; the footer then tells at once where it cannot be so,
 // since a chunk of n rows must have exactly n times as many values. What passes both and is uneven after all is
-// found when it is read, and said.
+// found when it is read, and said. Files after the first are not looked into: theirs are tensors where the first one's
+// are and the footer allows it.
 #include "format/parquet/pq_page.h"
 #include "block/block.h"
 
@@ -44,6 +45,26 @@ static int64_t shared_count(const pq_pinned *pinned, int64_t rows)
     return items;
 }
 
+static void make_tensor(pq_leaf *leaf, int64_t values)
+{
+    leaf->row_values = values;
+    leaf->nullable = false;
+    leaf->type = (hr_type){.id = HR_TYPE_TENSOR, .ndim = 1, .shape = {values}, .item = &leaf->item};
+}
+
+static void take_expected(pq_reader *reader)
+{
+    const hr_schema *expected = reader->options.expected;
+    for (int32_t i = 0; i < reader->leaf_count; i++) {
+        pq_leaf *leaf = &reader->leaves[i];
+        int32_t at = leaf->is_list ? hr_schema_find(expected, leaf->name) : -1;
+        const hr_type *type = at < 0 ? NULL : hr_schema_field(expected, at)->type;
+        if (type && type->id == HR_TYPE_TENSOR && type->ndim == 1 &&
+            type->item->id == leaf->item.id && counts_fit(reader, leaf, type->shape[0]))
+            make_tensor(leaf, type->shape[0]);
+    }
+}
+
 static hr_status look(pq_reader *reader, int32_t index, int32_t group, hr_scratch *scratch,
                       hr_error *err)
 {
@@ -59,12 +80,8 @@ static hr_status look(pq_reader *reader, int32_t index, int32_t group, hr_scratc
         values = shared_count(&pinned, ROWS_LOOKED_MAX);
     hr__pq_column_unpin(column, 0, 1, &pinned);
     hr__pq_fragment_close(fragment);
-    if (!status && values > 0 && values <= ROW_VALUES_MAX && counts_fit(reader, leaf, values)) {
-        leaf->row_values = values;
-        leaf->nullable = false;
-        leaf->type =
-            (hr_type){.id = HR_TYPE_TENSOR, .ndim = 1, .shape = {values}, .item = &leaf->item};
-    }
+    if (!status && values > 0 && values <= ROW_VALUES_MAX && counts_fit(reader, leaf, values))
+        make_tensor(leaf, values);
     return status;
 }
 
@@ -74,6 +91,10 @@ hr_status hr__pq_tensors_find(pq_reader *reader, hr_error *err)
     hr_scratch *scratch = NULL;
     hr_status status = HR_OK;
     int32_t group = 0;
+    if (reader->options.expected) {
+        take_expected(reader);
+        return HR_OK;
+    }
     while (group < reader->file.group_count && reader->file.groups[group].rows == 0)
         group++;
     if (group == reader->file.group_count)
