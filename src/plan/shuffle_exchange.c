@@ -28,6 +28,7 @@ static hr_status put_piece(void *self, hr_piece *piece, hr_error *err)
     hr_status status = HR_OK;
     if (piece->epoch_end)
         return HR_OK;
+    hr__mutex_lock(&x->mutex);
     if (piece->unit != x->unit) {
         x->unit = piece->unit;
         x->unit_row = 0;
@@ -40,7 +41,6 @@ static hr_status put_piece(void *self, hr_piece *piece, hr_error *err)
         .unit = x->numbered_through ? 0 : (uint64_t)piece->unit,
         .unit_row = x->numbered_through ? piece->start.order_row : x->unit_row,
     };
-    hr__mutex_lock(&x->mutex);
     if (x->pieces_bytes >= 2 * x->chunk_bytes) {
         x->put_blocked = true;
         status = HR_AGAIN;
@@ -113,14 +113,15 @@ hr_status hr__exchange_insert_parts(hr_exchange *x, uint32_t at, uint32_t count,
 }
 
 // From the first chunk: what came of as many units; and what the footers say of all.
-static hr_status choose_parts(hr_exchange *x, int64_t rows, int64_t bytes, hr_error *err)
+static hr_status choose_parts(hr_exchange *x, int64_t units_seen, bool is_all, int64_t rows,
+                              int64_t bytes, hr_error *err)
 {
     int64_t units = 0, decoded = 0;
     double arena = (double)hr__runtime_arena_bytes(x->runtime);
     HR_TRY(hr__pipe_count_units(x->config.inner, &units, &decoded, err));
-    double seen = (double)bytes / (double)HR_MAX(x->unit + 1, 1) * (double)units;
+    double seen = (double)bytes / (double)HR_MAX(units_seen, 1) * (double)units;
     double all = HR_MAX(seen, (double)decoded) + 8.0 * (double)rows;
-    double parts = x->read_over ? (double)bytes / arena * PART_SHARE : all / arena * PART_SHARE;
+    double parts = is_all ? (double)bytes / arena * PART_SHARE : all / arena * PART_SHARE;
     uint32_t count = (uint32_t)HR_MIN(HR_MAX(parts + 1, 1), PARTS_MAX);
     if (x->config.partitions)
         count = x->config.partitions;
@@ -150,7 +151,8 @@ static hr_status deal_take(void *self, void *item, uint64_t *weight_bytes, hr_er
         atomic_fetch_add(&x->dealing, 1);
         d->counted = true;
     }
-    bool kick = x->put_blocked;
+    bool kick = x->put_blocked, is_all = x->read_over;
+    int64_t units_seen = x->unit + 1;
     x->put_blocked = false;
     hr__mutex_unlock(&x->mutex);
     if (kick)
@@ -159,7 +161,7 @@ static hr_status deal_take(void *self, void *item, uint64_t *weight_bytes, hr_er
     for (size_t i = 0; i < d->source_count; i++)
         rows += d->sources[i].rows;
     if (!x->part_count)
-        HR_TRY(choose_parts(x, rows, bytes, err));
+        HR_TRY(choose_parts(x, units_seen, is_all, rows, bytes, err));
     d->exchange = x;
     d->part_count = x->part_count;
     *weight_bytes = (uint64_t)bytes;
