@@ -3,8 +3,7 @@
 // reservation is not kept a test comes to its (generous) bound and fails.
 #include "base/os.h"
 #include "base/thread.h"
-#include "base/unit.h"
-#include "exec/exec.h"
+#include "exec/exec_sample.h"
 #include <sched.h>
 #include <stdatomic.h>
 
@@ -104,18 +103,6 @@ static void close_flows(rig *r)
         hr__flow_close(&r->flows[i]);
 }
 
-static hr_runtime *open_runtime(int threads)
-{
-    hr_runtime_options o = HR_RUNTIME_OPTIONS_INIT;
-    hr_runtime *rt = NULL;
-    hr_error err = HR_ERROR_INIT;
-    o.memory_bytes = 16 << 20;
-    o.threads = threads;
-    o.spill_dir = "none";
-    assert_ok(hr_runtime_open(&o, &rt, &err), &err);
-    return rt;
-}
-
 static hr_crew *open_crew(hr_runtime *rt, uint32_t threads)
 {
     hr_crew *crew = NULL;
@@ -126,7 +113,7 @@ static hr_crew *open_crew(hr_runtime *rt, uint32_t threads)
 
 static void crew__has_its_thread_whatever_floods_the_pool(void **state)
 {
-    hr_runtime *rt = open_runtime(2);
+    hr_runtime *rt = sample_runtime(2);
     rig heavy = {.runtime = rt, .count = -1, .in_time = true};
     rig light = {.runtime = rt, .count = 500, .in_time = true, .begins_after = &heavy, .level = 10};
     heavy.waits_for = &light; // every piece of it lasts as long as all of the light work
@@ -147,7 +134,7 @@ static void crew__has_its_thread_whatever_floods_the_pool(void **state)
 
 static void crew__what_it_leaves_idle_others_use(void **state)
 {
-    hr_runtime *rt = open_runtime(2);
+    hr_runtime *rt = sample_runtime(2);
     rig others = {.runtime = rt, .count = 1, .in_time = true, .until_two = 1};
     hr_crew *idle = open_crew(rt, 2);
     open_flows(&others, 2);
@@ -161,7 +148,7 @@ static void crew__what_it_leaves_idle_others_use(void **state)
 
 static void crew__that_reserved_all_lets_guests_through(void **state)
 {
-    hr_runtime *rt = open_runtime(1);
+    hr_runtime *rt = sample_runtime(1);
     rig all = {.runtime = rt, .count = -1, .in_time = true};
     rig guest = {.runtime = rt, .count = 50, .in_time = true, .level = 10};
     all.crew = open_crew(rt, 1);
@@ -192,7 +179,7 @@ static hr_status open_inner(void *self, void *item, bool oldest, hr_error *err)
 static void crew__is_that_of_flows_its_callbacks_open(void **state)
 {
     static const hr_flow_ops ops = {sizeof(work_item), take, open_inner, give, drop, NULL};
-    hr_runtime *rt = open_runtime(2);
+    hr_runtime *rt = sample_runtime(2);
     hr_error err = HR_ERROR_INIT;
     hr_flow *outer = NULL;
     rig inner = {.runtime = rt, .count = 100, .in_time = true, .level = 10};

@@ -24,14 +24,6 @@ HR_INLINE uint64_t equal_64(const uint8_t *bytes, __m256i value)
                    _mm256_cmpeq_epi8(load(bytes + 32), value));
 }
 
-/** 32 values of 2 bytes: their comparisons packed to bytes, whose quarters are then put in order. */
-HR_INLINE __m256i equal_32_wide(const uint16_t *at, __m256i value)
-{
-    __m256i packed = _mm256_packs_epi16(_mm256_cmpeq_epi16(load(at), value),
-                                        _mm256_cmpeq_epi16(load(at + 16), value));
-    return _mm256_permute4x64_epi64(packed, 0xd8);
-}
-
 static size_t from_bytes_64(uint8_t *out, size_t out_offset, const uint8_t *bytes, size_t count)
 {
     size_t head = HR_MIN((8 - out_offset % 8) % 8, count);
@@ -43,35 +35,6 @@ static size_t from_bytes_64(uint8_t *out, size_t out_offset, const uint8_t *byte
         total += ones(word);
     }
     return total + bits_from_bytes(out, out_offset + at, bytes + at, count - at);
-}
-
-static size_t from_levels8_64(uint8_t *out, size_t out_offset, const uint8_t *levels, uint8_t level,
-                              size_t count)
-{
-    size_t head = HR_MIN((8 - out_offset % 8) % 8, count);
-    size_t total = bits_from_levels8(out, out_offset, levels, level, head), at = head;
-    const __m256i value = _mm256_set1_epi8((char)level);
-    for (; count - at >= 64; at += 64) {
-        uint64_t word = equal_64(levels + at, value);
-        store64(out + (out_offset + at) / 8, word);
-        total += ones(word);
-    }
-    return total + bits_from_levels8(out, out_offset + at, levels + at, level, count - at);
-}
-
-static size_t from_levels16_64(uint8_t *out, size_t out_offset, const uint16_t *levels,
-                               uint16_t level, size_t count)
-{
-    size_t head = HR_MIN((8 - out_offset % 8) % 8, count);
-    size_t total = bits_from_levels16(out, out_offset, levels, level, head), at = head;
-    const __m256i value = _mm256_set1_epi16((short)level);
-    for (; count - at >= 64; at += 64) {
-        uint64_t word =
-            mask_of(equal_32_wide(levels + at, value), equal_32_wide(levels + at + 32, value));
-        store64(out + (out_offset + at) / 8, word);
-        total += ones(word);
-    }
-    return total + bits_from_levels16(out, out_offset + at, levels + at, level, count - at);
 }
 
 static void to_bytes_64(uint8_t *out, const uint8_t *bits, size_t offset, size_t count)
@@ -90,6 +53,4 @@ void hr__bits_fill_avx2(hr_kernels *kernels)
     bits_fill(kernels);
     kernels->bits.from_bytes = from_bytes_64;
     kernels->bits.to_bytes = to_bytes_64;
-    kernels->bits.from_levels8 = from_levels8_64;
-    kernels->bits.from_levels16 = from_levels16_64;
 }

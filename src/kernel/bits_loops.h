@@ -24,17 +24,13 @@
         STEP((unsigned)((count)-at))                                                               \
     }
 
-#define BITS_UNARY(NAME, EXPRESSION)                                                               \
-    static void NAME(uint8_t *out, size_t out_offset, const uint8_t *in, size_t in_offset,         \
-                     size_t count)                                                                 \
-    {                                                                                              \
-        BITS_STEPS(out_offset, count, EXPRESSION)                                                  \
-    }
 #define STEP_COPY(n) bits_put(out, out_offset + at, n, bits_get(in, in_offset + at, n));
-#define STEP_NOT(n)  bits_put(out, out_offset + at, n, ~bits_get(in, in_offset + at, n));
 
-BITS_UNARY(bits_copy_words, STEP_COPY)
-BITS_UNARY(bits_invert, STEP_NOT)
+static void bits_copy_words(uint8_t *out, size_t out_offset, const uint8_t *in, size_t in_offset,
+                            size_t count)
+{
+    BITS_STEPS(out_offset, count, STEP_COPY)
+}
 
 static void bits_copy(uint8_t *out, size_t out_offset, const uint8_t *in, size_t in_offset,
                       size_t count)
@@ -124,32 +120,6 @@ static void bits_to_bytes(uint8_t *out, const uint8_t *bits, size_t offset, size
     }
 }
 
-#define BITS_FROM_LEVELS(NAME, T)                                                                  \
-    static size_t NAME(uint8_t *out, size_t out_offset, const T *levels, T level, size_t count)    \
-    {                                                                                              \
-        size_t total = 0;                                                                          \
-        unsigned step;                                                                             \
-        for (size_t at = 0; at < count; at += step) {                                              \
-            uint64_t word = 0;                                                                     \
-            uint8_t equal[64] = {0};                                                               \
-            step = bits_step(out_offset, at, count);                                               \
-            if (step == 64)                                                                        \
-                for (unsigned i = 0; i < 64; i++)                                                  \
-                    equal[i] = levels[at + i] == level;                                            \
-            else                                                                                   \
-                for (unsigned i = 0; i < step; i++)                                                \
-                    equal[i] = levels[at + i] == level;                                            \
-            for (unsigned i = 0; i < 64; i += 8)                                                   \
-                word |= truth_of_8(load64(equal + i)) << i;                                        \
-            bits_put(out, out_offset + at, step, word);                                            \
-            total += ones(word);                                                                   \
-        }                                                                                          \
-        return total;                                                                              \
-    }
-
-BITS_FROM_LEVELS(bits_from_levels8, uint8_t)
-BITS_FROM_LEVELS(bits_from_levels16, uint16_t)
-
 static size_t bits_positions(uint32_t *out, const uint8_t *bits, size_t offset, size_t count,
                              uint32_t base)
 {
@@ -174,7 +144,6 @@ static void bits_fill(hr_kernels *kernels)
 {
     kernels->bits.count = bits_count;
     kernels->bits.copy = bits_copy;
-    kernels->bits.invert = bits_invert;
     kernels->bits.logic[HR_LOGIC_AND] = bits_and;
     kernels->bits.logic[HR_LOGIC_OR] = bits_or;
     kernels->bits.logic[HR_LOGIC_XOR] = bits_xor;
@@ -182,8 +151,6 @@ static void bits_fill(hr_kernels *kernels)
     kernels->bits.set = bits_set;
     kernels->bits.from_bytes = bits_from_bytes;
     kernels->bits.to_bytes = bits_to_bytes;
-    kernels->bits.from_levels8 = bits_from_levels8;
-    kernels->bits.from_levels16 = bits_from_levels16;
     kernels->bits.positions = bits_positions;
 }
 

@@ -227,8 +227,6 @@ typedef struct hr_kernels {
         /** In place only with equal offsets. */
         void (*copy)(uint8_t *out, size_t out_offset, const uint8_t *in, size_t in_offset,
                      size_t count);
-        void (*invert)(uint8_t *out, size_t out_offset, const uint8_t *in, size_t in_offset,
-                       size_t count);
         /** In place with an input of the same offset. */
         hr_bit_logic_fn *logic[HR_LOGIC_COUNT];
         void (*set)(uint8_t *out, size_t offset, size_t count, bool value);
@@ -236,11 +234,6 @@ typedef struct hr_kernels {
         size_t (*from_bytes)(uint8_t *out, size_t out_offset, const uint8_t *bytes, size_t count);
         /** out[i] = 0 or 1. */
         void (*to_bytes)(uint8_t *out, const uint8_t *bits, size_t offset, size_t count);
-        /** Bit i = levels[i] == level. Returns how many are 1. For definition levels against the maximum. */
-        size_t (*from_levels8)(uint8_t *out, size_t out_offset, const uint8_t *levels,
-                               uint8_t level, size_t count);
-        size_t (*from_levels16)(uint8_t *out, size_t out_offset, const uint16_t *levels,
-                                uint16_t level, size_t count);
         /** Writes base + i for each bit i that is 1, ascending; returns how many. out needs room for exactly those. */
         size_t (*positions)(uint32_t *out, const uint8_t *bits, size_t offset, size_t count,
                             uint32_t base);

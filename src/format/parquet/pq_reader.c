@@ -63,6 +63,7 @@ static hr_status open_reader(hr_source *source, const hr_open_options *options, 
     HR_GO(hr__pq_schema_read(r, err));
     if (r->options.tensors_from_lists)
         HR_GO(hr__pq_tensors_find(r, err));
+    r->options.expected = NULL; // borrowed for this call
     HR_GO(hr__pq_schema_make(r, err));
     HR_GO(hr__bump_array(&r->bump, (size_t)r->file.group_count + 1, sizeof *r->infos, &r->infos,
                          err));

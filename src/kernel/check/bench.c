@@ -88,14 +88,6 @@ static void to_bytes(const hr_kernels *k, bench_data *d)
 {
     k->bits.to_bytes(d->out, d->in, 3, VALUES);
 }
-static void from_levels8(const hr_kernels *k, bench_data *d)
-{
-    d->hash += k->bits.from_levels8(d->out, 0, d->in, 1, VALUES);
-}
-static void from_levels16(const hr_kernels *k, bench_data *d)
-{
-    d->hash += k->bits.from_levels16(d->out, 0, (const void *)d->in, 1, VALUES);
-}
 static void positions(const hr_kernels *k, bench_data *d)
 {
     d->hash += k->bits.positions((void *)d->out, d->bits, 0, VALUES, 0);
@@ -257,8 +249,6 @@ static const struct {
     {"bits copy, shifted", bits_copy, 0, VALUES},
     {"bits from bytes", from_bytes, 0, VALUES},
     {"bits to bytes", to_bytes, 0, VALUES},
-    {"bits from levels8", from_levels8, 0, VALUES},
-    {"bits from levels16", from_levels16, 0, VALUES * 2},
     {"bits positions", positions, 0, VALUES * 2},
     {"spread 1", spread, 1, VALUES},
     {"spread 4", spread, 4, VALUES * 4},
