@@ -20,21 +20,21 @@
 
 #define ALLOCATE_BYTES ((uint64_t)256 << 20)
 
-static _Atomic uint64_t fail_countdown;
-static _Atomic int fail_errnum;
+static _Atomic uint64_t fail_countdown[2]; // by hr_disk_operation
+static _Atomic int fail_errnum[2];
 
-void hr__disk_fail_after(uint64_t n, int errnum)
+void hr__disk_fail_after(hr_disk_operation kind, uint64_t n, int errnum)
 {
-    atomic_store(&fail_errnum, errnum);
-    atomic_store(&fail_countdown, n);
+    atomic_store(&fail_errnum[kind], errnum);
+    atomic_store(&fail_countdown[kind], n);
 }
 
-static hr_status injected(const char *what, hr_error *err)
+static hr_status injected(hr_disk_operation kind, const char *what, hr_error *err)
 {
-    uint64_t left = atomic_load(&fail_countdown);
-    while (left && !atomic_compare_exchange_weak(&fail_countdown, &left, left - 1))
+    uint64_t left = atomic_load(&fail_countdown[kind]);
+    while (left && !atomic_compare_exchange_weak(&fail_countdown[kind], &left, left - 1))
         ;
-    return left == 1 ? hr__error_errno(err, atomic_load(&fail_errnum), "%s", what) : HR_OK;
+    return left == 1 ? hr__error_errno(err, atomic_load(&fail_errnum[kind]), "%s", what) : HR_OK;
 }
 
 // A named file, unlinked at once: where the file system has no O_TMPFILE.
@@ -65,14 +65,14 @@ hr_status hr__disk_open(hr_spill *spill, bool direct, hr_error *err)
 
 hr_status hr__disk_write(int fd, const void *from, size_t bytes, uint64_t offset, hr_error *err)
 {
-    HR_TRY(injected("write", err));
+    HR_TRY(injected(HR_DISK_WRITE, "write", err));
     return hr__pwrite_full(fd, from, bytes, offset, err);
 }
 
 hr_status hr__disk_read(int fd, void *to, size_t bytes, uint64_t offset, hr_error *err)
 {
     size_t got = 0;
-    HR_TRY(injected("read", err));
+    HR_TRY(injected(HR_DISK_READ, "read", err));
     HR_TRY(hr__pread_full(fd, to, bytes, offset, &got, err));
     if (got != bytes)
         return HR_FAIL(err, HR_IO, "read %zu of %zu bytes at offset %llu: the spill file was cut",

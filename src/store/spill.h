@@ -87,7 +87,8 @@ void hr__disk_give(hr_spill *spill, uint64_t offset, uint64_t bytes);
 void hr__count_begin(hr_spill_count *count);
 void hr__count_end(hr_spill_count *count, uint64_t bytes, uint64_t objects);
 uint64_t hr__count_ns(const hr_spill_count *count);
-// Tests: the n-th read or write from now fails with errnum (1 = the next; 0: none).
-void hr__disk_fail_after(uint64_t n, int errnum);
+// Tests: the n-th operation of that kind from now fails with errnum (1 = the next; 0: none).
+typedef enum hr_disk_operation { HR_DISK_READ, HR_DISK_WRITE } hr_disk_operation;
+void hr__disk_fail_after(hr_disk_operation kind, uint64_t n, int errnum);
 
 #endif
