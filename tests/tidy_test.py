@@ -18,6 +18,8 @@ CASES = [
     ('src/kernel/up.c', HEAD + '#include "store/store.h"\n', ":2: 'kernel' includes 'store'"),
     ('src/plan/secret.c', HEAD + '#include "store/inner.h"\n', ':2: "store/inner.h" is private'),
     ('src/plan/door.c', HEAD + '#include "store/store.h"\n#include "base/mem.h"\n', ''),
+    ('src/plan/sample_test.c', HEAD + '#include "exec/exec_sample.h"\n', ''),
+    ('src/plan/sample.c', HEAD + '#include "exec/exec_sample.h"\n', ':2: "exec/exec_sample.h" is private'),
     ('src/plan/deep/own.c', HEAD + '#include "plan/deep/other.h"\n', ''),
     ('src/plan/near.c', HEAD + '#include "near_by.h"\n', ':2: "near_by.h" names no room'),
     ('src/plan/climb.c', HEAD + '#include "../store/store.h"\n', ':2: "../store/store.h" climbs'),

@@ -5,8 +5,7 @@
 //     entries [ {hash, key, value} {..} {..} ]  in order of insertion; removed ones stay until the next rebuild
 //     keys    "alphabetagamma..."               the copied keys, one after another
 //
-// The hash is seeded with the map's address and the time: names in a hostile file cannot be chosen to collide, and the
-// order of iteration does not depend on the hash.
+// The hash is seeded with the map's address and the time: names in a hostile file cannot be chosen to collide.
 #include "base/map.h"
 #include "base/hash.h"
 #include "base/os.h"
@@ -167,27 +166,4 @@ bool hr__map_remove(hr_map *map, const void *key, size_t key_bytes)
     map->slots[slot] = REMOVED;
     map->live_count--;
     return true;
-}
-
-size_t hr__map_count(const hr_map *map)
-{
-    return map->live_count;
-}
-
-bool hr__map_next(const hr_map *map, size_t *cursor, const void **key_out, size_t *key_bytes_out,
-                  uint64_t *value_out)
-{
-    while (*cursor < map->entries.count) {
-        const entry *e = &map->entries.items[(*cursor)++];
-        if (!e->live)
-            continue;
-        if (key_out)
-            *key_out = map->keys.items + e->key_offset;
-        if (key_bytes_out)
-            *key_bytes_out = e->key_bytes;
-        if (value_out)
-            *value_out = e->value;
-        return true;
-    }
-    return false;
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Hash map from bytes to a 64-bit value; keys are copied. Iteration is in order of insertion, so that whatever
-// is printed from it is the same every time. Caller-serialised.
+// Hash map from bytes to a 64-bit value; keys are copied. Caller-serialised.
 #ifndef HR_BASE_MAP_H
 #define HR_BASE_MAP_H
 
@@ -13,9 +12,5 @@ HR_USE_RESULT hr_status hr__map_put(hr_map *map, const void *key, size_t key_byt
                                     hr_error *err);
 bool hr__map_get(const hr_map *map, const void *key, size_t key_bytes, uint64_t *value_out);
 bool hr__map_remove(hr_map *map, const void *key, size_t key_bytes);
-size_t hr__map_count(const hr_map *map);
-// The index-th live entry in order of insertion after `*cursor` (start with 0); false at the end.
-bool hr__map_next(const hr_map *map, size_t *cursor, const void **key_out, size_t *key_bytes_out,
-                  uint64_t *value_out);
 
 #endif

@@ -9,12 +9,11 @@
 // --- clocks ---
 uint64_t hr__now_ns(void);        // monotonic
 uint64_t hr__thread_cpu_ns(void); // of the calling thread
-uint64_t
-hr__process_age_ns(void); // since the process was started (exec), from /proc/self/stat and uptime
+// Since the process was started (exec), from /proc/self/stat and uptime.
+uint64_t hr__process_age_ns(void);
 void hr__sleep_ns(uint64_t ns);
 
 // --- memory ---
-size_t hr__page_bytes(void);
 HR_USE_RESULT hr_status hr__memfd(const char *name, uint64_t bytes, int *fd_out,
                                   hr_error *err); // close-on-exec, sparse
 typedef enum hr_map_mode {

@@ -12,12 +12,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-size_t hr__page_bytes(void)
-{
-    long bytes = sysconf(_SC_PAGESIZE);
-    return bytes > 0 ? (size_t)bytes : 4096;
-}
-
 hr_status hr__memfd(const char *name, uint64_t bytes, int *fd_out, hr_error *err)
 {
     int fd = memfd_create(name, MFD_CLOEXEC);

@@ -28,7 +28,7 @@ static void clocks__run_forward(void **state)
 
 static void memfd__private_map_hides_its_writes(void **state)
 {
-    size_t bytes = 4 * hr__page_bytes();
+    size_t bytes = 4 * (size_t)sysconf(_SC_PAGESIZE);
     int fd = -1;
     void *read = NULL, *write = NULL, *own = NULL;
     assert_ok(hr__memfd("test", bytes, &fd, &err), &err);

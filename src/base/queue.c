@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The bounded queue: a ring under one mutex. It carries tasks and blocks, thousands a second at most, so nothing
-// cleverer is needed; a push wakes one consumer, a pop one producer, a stop everybody.
+// The bounded queue: a ring under one mutex. It carries hints to the io pool, thousands a second at most, so nothing
+// cleverer is needed; a push wakes one consumer, a stop all of them.
 #include "base/queue.h"
 #include "base/mem.h"
 
 struct hr_queue {
     hr_mutex mutex;
-    hr_cond not_empty, not_full;
+    hr_cond not_empty;
     size_t capacity;
     size_t first; // guards: mutex
     size_t count; // guards: mutex
@@ -24,7 +24,6 @@ hr_status hr__queue_open(size_t capacity, hr_queue **out, hr_error *err)
     HR_TRY(hr__alloc_zero(1, bytes, &queue, err));
     hr__mutex_init(&queue->mutex);
     hr__cond_init(&queue->not_empty);
-    hr__cond_init(&queue->not_full);
     queue->capacity = capacity;
     *out = queue;
     return HR_OK;
@@ -35,7 +34,6 @@ void hr__queue_close(hr_queue **queue)
     hr_queue *q = *queue;
     if (!q)
         return;
-    hr__cond_finish(&q->not_full);
     hr__cond_finish(&q->not_empty);
     hr__mutex_finish(&q->mutex);
     hr__free(q);
@@ -47,15 +45,12 @@ void hr__queue_stop(hr_queue *queue)
     hr__mutex_lock(&queue->mutex);
     queue->stopped = true;
     hr__cond_broadcast(&queue->not_empty);
-    hr__cond_broadcast(&queue->not_full);
     hr__mutex_unlock(&queue->mutex);
 }
 
-static bool push(hr_queue *queue, void *item, bool wait)
+bool hr__queue_try_push(hr_queue *queue, void *item)
 {
     hr__mutex_lock(&queue->mutex);
-    while (wait && !queue->stopped && queue->count == queue->capacity)
-        hr__cond_wait(&queue->not_full, &queue->mutex);
     bool taken = !queue->stopped && queue->count < queue->capacity;
     if (taken) {
         queue->items[(queue->first + queue->count) % queue->capacity] = item;
@@ -66,38 +61,17 @@ static bool push(hr_queue *queue, void *item, bool wait)
     return taken;
 }
 
-static bool pop(hr_queue *queue, void **item_out, bool wait)
+bool hr__queue_pop(hr_queue *queue, void **item_out)
 {
     hr__mutex_lock(&queue->mutex);
-    while (wait && !queue->stopped && queue->count == 0)
+    while (!queue->stopped && queue->count == 0)
         hr__cond_wait(&queue->not_empty, &queue->mutex);
     bool given = queue->count > 0;
     if (given) {
         *item_out = queue->items[queue->first];
         queue->first = (queue->first + 1) % queue->capacity;
         queue->count--;
-        hr__cond_signal(&queue->not_full);
     }
     hr__mutex_unlock(&queue->mutex);
     return given;
-}
-
-bool hr__queue_push(hr_queue *queue, void *item)
-{
-    return push(queue, item, true);
-}
-
-bool hr__queue_try_push(hr_queue *queue, void *item)
-{
-    return push(queue, item, false);
-}
-
-bool hr__queue_pop(hr_queue *queue, void **item_out)
-{
-    return pop(queue, item_out, true);
-}
-
-bool hr__queue_try_pop(hr_queue *queue, void **item_out)
-{
-    return pop(queue, item_out, false);
 }

@@ -7,11 +7,9 @@
 
 typedef struct hr_queue hr_queue;
 HR_USE_RESULT hr_status hr__queue_open(size_t capacity, hr_queue **out, hr_error *err);
-void hr__queue_close(hr_queue **queue);           // frees it; nobody may be inside
-void hr__queue_stop(hr_queue *queue);             // pushes fail from now on; pops drain, then fail
-bool hr__queue_push(hr_queue *queue, void *item); // waits for room; false once stopped
+void hr__queue_close(hr_queue **queue); // frees it; nobody may be inside
+void hr__queue_stop(hr_queue *queue);   // pushes fail from now on; pops drain, then fail
 bool hr__queue_try_push(hr_queue *queue, void *item); // false: full or stopped
 bool hr__queue_pop(hr_queue *queue, void **item_out); // waits; false once stopped and empty
-bool hr__queue_try_pop(hr_queue *queue, void **item_out);
 
 #endif

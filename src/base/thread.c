@@ -41,13 +41,6 @@ void hr__mutex_lock(hr_mutex *m)
     HR_ASSERT(!failed);
 }
 
-bool hr__mutex_trylock(hr_mutex *m)
-{
-    int failed = pthread_mutex_trylock(&m->inner);
-    HR_ASSERT(!failed || failed == EBUSY);
-    return !failed;
-}
-
 void hr__mutex_unlock(hr_mutex *m)
 {
     int failed = pthread_mutex_unlock(&m->inner);

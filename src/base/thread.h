@@ -24,7 +24,6 @@ typedef struct hr_thread {
 void hr__mutex_init(hr_mutex *m);
 void hr__mutex_finish(hr_mutex *m);
 void hr__mutex_lock(hr_mutex *m);
-bool hr__mutex_trylock(hr_mutex *m);
 void hr__mutex_unlock(hr_mutex *m);
 void hr__cond_init(hr_cond *c);
 void hr__cond_finish(hr_cond *c);

@@ -41,18 +41,11 @@ static hr_status mix_indexes(const rig *r, const uint32_t *indexes, int64_t rows
     void *memory = NULL;
     hr_status status;
     HR_GO(hr__mix_layout(schema, &of, &layout, err));
-    HR_GO(hr__alloc_aligned(layout.span_bytes, HR_ALIGN, &memory, err));
-    memset(memory, 0xa5, layout.span_bytes);
-    HR_GO(hr__builder_init(&builder, &layout, memory, err));
+    HR_GO(sample_build(&layout, &builder, &memory, err));
     HR_GO(hr__mix_append(&of, &builder, err));
-    hr__builder_seal(&builder, rows);
-    HR_GO(hr__block_open(memory, layout.span_bytes, schema, HR_VALIDATE_FULL, hr__free, memory, out,
-                         err));
-    memory = NULL;
+    HR_GO(sample_seal(&layout, &builder, &memory, schema, rows, out, err));
 out:
-    hr__free(memory);
-    hr__builder_release(&builder);
-    hr__layout_release(&layout);
+    sample_release(&layout, &builder, memory);
     return status;
 }
 
@@ -171,8 +164,7 @@ static hr_status text_block(int64_t rows, const text_rule *rule, hr_block **out,
         at += rule->lengths[i % rule->count];
     layout.nodes[0].data_bytes = layout.nodes[1].data_bytes = at;
     HR_GO(hr__layout_finish(&layout, err));
-    HR_GO(hr__alloc_aligned(layout.span_bytes, HR_ALIGN, &memory, err));
-    HR_GO(hr__builder_init(&builder, &layout, memory, err));
+    HR_GO(sample_build(&layout, &builder, &memory, err));
     for (int64_t i = 0; i < at; i++)
         ((char *)builder.slots[0].data)[i] = ((char *)builder.slots[1].data)[i] =
             (char)('a' + i % 23);
@@ -183,14 +175,9 @@ static hr_status text_block(int64_t rows, const text_rule *rule, hr_block **out,
         ((int64_t *)builder.slots[1].offsets)[i + 1] = at;
         memset((char *)builder.slots[2].data + 72 * i, (int)(rows + i), 72);
     }
-    hr__builder_seal(&builder, rows);
-    HR_GO(hr__block_open(memory, layout.span_bytes, schema, HR_VALIDATE_FULL, hr__free, memory, out,
-                         err));
-    memory = NULL;
+    HR_GO(sample_seal(&layout, &builder, &memory, schema, rows, out, err));
 out:
-    hr__free(memory);
-    hr__builder_release(&builder);
-    hr__layout_release(&layout);
+    sample_release(&layout, &builder, memory);
     hr_schema_unref(&schema);
     return status;
 }

@@ -107,6 +107,34 @@ static inline void sample_fill(hr_slot *slot, int64_t rows, uint64_t *state)
     }
 }
 
+// A builder over memory of its own.
+static inline hr_status sample_build(hr_layout *layout, hr_builder *builder, void **memory,
+                                     hr_error *err)
+{
+    HR_TRY(hr__alloc_aligned(layout->span_bytes, HR_ALIGN, memory, err));
+    memset(*memory, 0xa5, layout->span_bytes); // what is not written shows
+    return hr__builder_init(builder, layout, *memory, err);
+}
+
+// Seals what was filled, and checks all of it. The block takes the memory.
+static inline hr_status sample_seal(hr_layout *layout, hr_builder *builder, void **memory,
+                                    const hr_schema *schema, int64_t rows, hr_block **out,
+                                    hr_error *err)
+{
+    hr__builder_seal(builder, rows);
+    HR_TRY(hr__block_open(*memory, layout->span_bytes, schema, HR_VALIDATE_FULL, hr__free, *memory,
+                          out, err));
+    *memory = NULL;
+    return HR_OK;
+}
+
+static inline void sample_release(hr_layout *layout, hr_builder *builder, void *memory)
+{
+    hr__free(memory);
+    hr__builder_release(builder);
+    hr__layout_release(layout);
+}
+
 static inline hr_status sample_block(int64_t rows, uint64_t seed, hr_block **out, hr_error *err)
 {
     hr_schema *schema = NULL;
@@ -128,18 +156,12 @@ static inline hr_status sample_block(int64_t rows, uint64_t seed, hr_block **out
         }
     }
     HR_GO(hr__layout_finish(&layout, err));
-    HR_GO(hr__alloc_aligned(layout.span_bytes, HR_ALIGN, &memory, err));
-    HR_GO(hr__builder_init(&builder, &layout, memory, err));
+    HR_GO(sample_build(&layout, &builder, &memory, err));
     for (int32_t i = 0; i < layout.column_count; i++)
         sample_fill(&builder.slots[i], rows, &seed);
-    hr__builder_seal(&builder, rows);
-    HR_GO(hr__block_open(memory, layout.span_bytes, schema, HR_VALIDATE_FULL, hr__free, memory, out,
-                         err));
-    memory = NULL;
+    HR_GO(sample_seal(&layout, &builder, &memory, schema, rows, out, err));
 out:
-    hr__free(memory);
-    hr__builder_release(&builder);
-    hr__layout_release(&layout);
+    sample_release(&layout, &builder, memory);
     hr_schema_unref(&schema);
     return status;
 }

@@ -103,6 +103,17 @@ static void close_flows(rig *r)
         hr__flow_close(&r->flows[i]);
 }
 
+// The light (guest, inner) work ends within the bound; then the heavy work, which is endless, is told to.
+static void wait_for(rig *light, rig *heavy)
+{
+    assert_true(hr__flow_wait(light->flows[0], 2 * BOUND_NS));
+    atomic_store(&heavy->enough, true);
+    for (int i = 0; i < FLOWS; i++)
+        assert_true(hr__flow_wait(heavy->flows[i], 2 * BOUND_NS));
+    assert_true(heavy->in_time);
+    assert_int_equal(light->made, light->count);
+}
+
 static hr_crew *open_crew(hr_runtime *rt, uint32_t threads)
 {
     hr_crew *crew = NULL;
@@ -113,19 +124,14 @@ static hr_crew *open_crew(hr_runtime *rt, uint32_t threads)
 
 static void crew__has_its_thread_whatever_floods_the_pool(void **state)
 {
-    hr_runtime *rt = sample_runtime(2);
+    hr_runtime *rt = sample_runtime(2, 16);
     rig heavy = {.runtime = rt, .count = -1, .in_time = true};
     rig light = {.runtime = rt, .count = 500, .in_time = true, .begins_after = &heavy, .level = 10};
     heavy.waits_for = &light; // every piece of it lasts as long as all of the light work
     light.crew = open_crew(rt, 1);
     open_flows(&light, 1);
     open_flows(&heavy, FLOWS);
-    assert_true(hr__flow_wait(light.flows[0], 2 * BOUND_NS));
-    atomic_store(&heavy.enough, true);
-    for (int i = 0; i < FLOWS; i++)
-        assert_true(hr__flow_wait(heavy.flows[i], 2 * BOUND_NS));
-    assert_true(heavy.in_time);
-    assert_int_equal(light.made, 500);
+    wait_for(&light, &heavy);
     close_flows(&light);
     close_flows(&heavy);
     hr__crew_close(&light.crew);
@@ -134,7 +140,7 @@ static void crew__has_its_thread_whatever_floods_the_pool(void **state)
 
 static void crew__what_it_leaves_idle_others_use(void **state)
 {
-    hr_runtime *rt = sample_runtime(2);
+    hr_runtime *rt = sample_runtime(2, 16);
     rig others = {.runtime = rt, .count = 1, .in_time = true, .until_two = 1};
     hr_crew *idle = open_crew(rt, 2);
     open_flows(&others, 2);
@@ -148,17 +154,13 @@ static void crew__what_it_leaves_idle_others_use(void **state)
 
 static void crew__that_reserved_all_lets_guests_through(void **state)
 {
-    hr_runtime *rt = sample_runtime(1);
+    hr_runtime *rt = sample_runtime(1, 16);
     rig all = {.runtime = rt, .count = -1, .in_time = true};
     rig guest = {.runtime = rt, .count = 50, .in_time = true, .level = 10};
     all.crew = open_crew(rt, 1);
     open_flows(&all, FLOWS);
     open_flows(&guest, 1);
-    assert_true(hr__flow_wait(guest.flows[0], 2 * BOUND_NS));
-    assert_int_equal(guest.made, 50);
-    atomic_store(&all.enough, true);
-    for (int i = 0; i < FLOWS; i++)
-        assert_true(hr__flow_wait(all.flows[i], 2 * BOUND_NS));
+    wait_for(&guest, &all);
     assert_true(all.made > guest.made); // it kept its right of way
     close_flows(&guest);
     close_flows(&all);
@@ -179,7 +181,7 @@ static hr_status open_inner(void *self, void *item, bool oldest, hr_error *err)
 static void crew__is_that_of_flows_its_callbacks_open(void **state)
 {
     static const hr_flow_ops ops = {sizeof(work_item), take, open_inner, give, drop, NULL};
-    hr_runtime *rt = sample_runtime(2);
+    hr_runtime *rt = sample_runtime(2, 16);
     hr_error err = HR_ERROR_INIT;
     hr_flow *outer = NULL;
     rig inner = {.runtime = rt, .count = 100, .in_time = true, .level = 10};
@@ -192,12 +194,7 @@ static void crew__is_that_of_flows_its_callbacks_open(void **state)
     assert_ok(hr__flow_open(rt, &ops, &self, &config, &outer, &err), &err);
     assert_true(hr__flow_wait(outer, 2 * BOUND_NS));
     open_flows(&heavy, FLOWS);
-    assert_true(hr__flow_wait(inner.flows[0], 2 * BOUND_NS));
-    atomic_store(&heavy.enough, true);
-    for (int i = 0; i < FLOWS; i++)
-        assert_true(hr__flow_wait(heavy.flows[i], 2 * BOUND_NS));
-    assert_true(heavy.in_time);
-    assert_int_equal(inner.made, 100);
+    wait_for(&inner, &heavy);
     hr__flow_close(&outer);
     close_flows(&inner);
     close_flows(&heavy);

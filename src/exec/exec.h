@@ -105,8 +105,6 @@ typedef struct hr_flow_config {
 HR_USE_RESULT hr_status hr__flow_open(hr_runtime *runtime, const hr_flow_ops *ops, void *self,
                                       const hr_flow_config *config, hr_flow **out, hr_error *err);
 void hr__flow_kick(hr_flow *flow); // something that returned HR_AGAIN may go on; any thread
-// Asks; ended(HR_CANCELLED) follows when work under way is done
-void hr__flow_cancel(hr_flow *flow);
 // Cancels, waits until no callback runs or will run. It may still be kicked: for flows that kick each other, all of
 // which are stopped before one is closed.
 void hr__flow_stop(hr_flow *flow);

@@ -594,16 +594,6 @@ void hr__flow_kick(hr_flow *flow)
     hr__mutex_unlock(&pool->mutex);
 }
 
-void hr__flow_cancel(hr_flow *flow)
-{
-    hr_pool *pool = &flow->runtime->pool;
-    hr__mutex_lock(&pool->mutex);
-    if (!flow->ended)
-        flow->cancelled = true;
-    hr__cond_broadcast(&pool->work);
-    hr__mutex_unlock(&pool->mutex);
-}
-
 bool hr__flow_wait(hr_flow *flow, uint64_t timeout_ns)
 {
     hr_pool *pool = &flow->runtime->pool;

@@ -187,7 +187,7 @@ static void flow__gives_in_the_order_taken(void **state)
 {
     static const int threads[] = {1, 2, THREADS};
     for (size_t t = 0; t < HR_COUNTOF(threads); t++) {
-        hr_runtime *rt = sample_runtime(threads[t]);
+        hr_runtime *rt = sample_runtime(threads[t], 16);
         rig r = rig_of(3000);
         r.spin = 2000;
         rig_open(&r, rt, 16, UINT64_MAX, 0);
@@ -203,7 +203,7 @@ static void flow__gives_in_the_order_taken(void **state)
 static void flow__goes_on_after_again_from_every_callback(void **state)
 {
     for (uint32_t again = 2; again <= 9; again += 7) {
-        hr_runtime *rt = sample_runtime(THREADS);
+        hr_runtime *rt = sample_runtime(THREADS, 16);
         rig r = rig_of(2000);
         r.again = again;
         r.spin = 500;
@@ -218,7 +218,7 @@ static void flow__goes_on_after_again_from_every_callback(void **state)
 
 static void flow__a_kick_that_races_with_again_is_not_lost(void **state)
 {
-    hr_runtime *rt = sample_runtime(THREADS);
+    hr_runtime *rt = sample_runtime(THREADS, 16);
     for (int round = 0; round < 20; round++) {
         rig r = rig_of(200);
         r.again = 3;
@@ -234,7 +234,7 @@ static void flow__a_kick_that_races_with_again_is_not_lost(void **state)
 
 static void flow__delivers_a_failure_in_its_turn(void **state)
 {
-    hr_runtime *rt = sample_runtime(THREADS);
+    hr_runtime *rt = sample_runtime(THREADS, 16);
     for (int64_t at = 0; at < 400; at += 57) {
         rig r = rig_of(400);
         r.fail_at = at;
@@ -251,7 +251,7 @@ static void flow__delivers_a_failure_in_its_turn(void **state)
 
 static void flow__ends_when_give_wants_no_more(void **state)
 {
-    hr_runtime *rt = sample_runtime(THREADS);
+    hr_runtime *rt = sample_runtime(THREADS, 16);
     rig r = rig_of(100000000);
     r.end_at = 321;
     r.spin = 300;
@@ -265,7 +265,7 @@ static void flow__ends_when_give_wants_no_more(void **state)
 
 static void flow__a_window_of_bytes_lets_one_item_in(void **state)
 {
-    hr_runtime *rt = sample_runtime(THREADS);
+    hr_runtime *rt = sample_runtime(THREADS, 16);
     rig r = rig_of(500), s = rig_of(500);
     r.weight = 100;
     r.spin = s.spin = 300;
@@ -284,7 +284,7 @@ static void flow__a_window_of_bytes_lets_one_item_in(void **state)
 
 static void flow__a_limit_ends_it_only_when_met_alone(void **state)
 {
-    hr_runtime *rt = sample_runtime(THREADS);
+    hr_runtime *rt = sample_runtime(THREADS, 16);
     rig r = rig_of(300);
     r.limit_at = 150;
     r.limit_times = 1; // others gave back what it lacked
@@ -311,7 +311,7 @@ static void flow__a_limit_ends_it_only_when_met_alone(void **state)
 
 static void flow__closes_at_any_moment(void **state)
 {
-    hr_runtime *rt = sample_runtime(THREADS);
+    hr_runtime *rt = sample_runtime(THREADS, 16);
     for (uint32_t round = 0; round < 150; round++) {
         rig r[6];
         for (size_t i = 0; i < HR_COUNTOF(r); i++) {
@@ -323,7 +323,7 @@ static void flow__closes_at_any_moment(void **state)
         for (volatile uint32_t i = 0; i < round * 700; i++) {
         }
         if (round % 3 == 0)
-            hr__flow_cancel(r[2].flow);
+            hr__flow_stop(r[2].flow);
         for (size_t i = 0; i < HR_COUNTOF(r); i++) {
             rig_close(&r[(i + round) % HR_COUNTOF(r)]);
             assert_int_equal(r[(i + round) % HR_COUNTOF(r)].end_status, HR_CANCELLED);
@@ -335,7 +335,7 @@ static void flow__closes_at_any_moment(void **state)
 static void flow__many_run_at_once(void **state)
 {
     enum { FLOWS = 40 };
-    hr_runtime *rt = sample_runtime(THREADS);
+    hr_runtime *rt = sample_runtime(THREADS, 16);
     static rig r[FLOWS];
     for (size_t i = 0; i < FLOWS; i++) {
         r[i] = rig_of(200);
@@ -353,7 +353,7 @@ static void flow__many_run_at_once(void **state)
 
 static void flow__one_that_is_always_ready_starves_nobody(void **state)
 {
-    hr_runtime *rt = sample_runtime(1);
+    hr_runtime *rt = sample_runtime(1, 16);
     rig busy = rig_of(INT64_MAX), same = rig_of(100), behind = rig_of(100);
     rig_open(&busy, rt, 16, UINT64_MAX, 0);
     rig_open(&same, rt, 16, UINT64_MAX, 0);
@@ -408,7 +408,7 @@ static void flow__closes_another_on_the_only_thread(void **state)
     static const hr_flow_ops ops = {16, nest_take, nest_work, nest_give, nest_drop, nest_ended};
     hr_flow_config config = {.name = "outer", .window_slots = 2, .window_bytes = UINT64_MAX};
     hr_error err = HR_ERROR_INIT;
-    nest n = {.rt = sample_runtime(1), .left = 30};
+    nest n = {.rt = sample_runtime(1, 16), .left = 30};
     hr_flow *flow = NULL;
     assert_ok(hr__flow_open(n.rt, &ops, &n, &config, &flow, &err), &err);
     assert_true(hr__flow_wait(flow, 60000000000u));
@@ -419,7 +419,7 @@ static void flow__closes_another_on_the_only_thread(void **state)
 
 static void flow__an_interrupted_runtime_cancels(void **state)
 {
-    hr_runtime *rt = sample_runtime(2);
+    hr_runtime *rt = sample_runtime(2, 16);
     hr_error err = HR_ERROR_INIT;
     rig r = rig_of(INT64_MAX), late = rig_of(1);
     rig_open(&r, rt, 16, UINT64_MAX, 0);
@@ -481,7 +481,7 @@ static void flow__the_oldest_that_met_a_limit_is_asked_again_alone(void **state)
                                     crowd_give,  crowd_drop, crowd_ended};
     hr_flow_config config = {.name = "crowd", .window_slots = 6, .window_bytes = UINT64_MAX};
     hr_error err = HR_ERROR_INIT;
-    hr_runtime *rt = sample_runtime(THREADS);
+    hr_runtime *rt = sample_runtime(THREADS, 16);
     for (int round = 0; round < 30; round++) {
         _Atomic int left = 4;
         crowd crowds[3];
@@ -512,7 +512,7 @@ static void flow__a_failure_without_words_keeps_its_status(void **state)
     hr_flow_ops ops = rig_ops;
     hr_flow_config config = {.name = "mute", .window_slots = 2, .window_bytes = UINT64_MAX};
     hr_error err = HR_ERROR_INIT;
-    hr_runtime *rt = sample_runtime(2);
+    hr_runtime *rt = sample_runtime(2, 16);
     rig r = rig_of(5);
     ops.work = mute_work;
     assert_ok(hr__flow_open(rt, &ops, &r, &config, &r.flow, &err), &err);

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Functions in processes: this program is its own function process, which does what the payload says.
-#include "base/unit.h"
 #include "base/option.h"
 #include "base/thread.h"
 #include "block/block_sample.h"
-#include "exec/exec.h"
+#include "exec/exec_sample.h"
 #include "exec/udf_growth.h"
 #include <signal.h>
 #include <stdatomic.h>
@@ -71,19 +70,6 @@ static hr_status run(void *context, const hr_block *in, hr_block **out, const vo
 
 // --- the runtime's side ---
 
-static hr_runtime *open_runtime(void)
-{
-    hr_runtime_options o = HR_RUNTIME_OPTIONS_INIT;
-    hr_runtime *rt = NULL;
-    hr_error err = HR_ERROR_INIT;
-    o.memory_bytes = 64 << 20;
-    o.threads = 2;
-    o.spill_dir = "none";
-    if (hr_runtime_open(&o, &rt, &err))
-        fail_msg("%s", err.message);
-    return rt;
-}
-
 static hr_udf *open_udf(hr_runtime *rt, const char *payload)
 {
     const char *argv[] = {"/proc/self/exe", NULL};
@@ -130,7 +116,7 @@ static void check_echo(hr_udf *udf, int64_t rows)
 
 static void udf__gives_back_what_the_function_made(void **state)
 {
-    hr_runtime *rt = open_runtime();
+    hr_runtime *rt = sample_runtime(2, 64);
     hr_udf *udf = open_udf(rt, "echo");
     check_echo(udf, 5);
     check_echo(udf, 100000); // new segments, both ways
@@ -145,7 +131,7 @@ static void udf__gives_back_what_the_function_made(void **state)
 
 static void udf__lets_the_function_keep_its_input(void **state)
 {
-    hr_runtime *rt = open_runtime();
+    hr_runtime *rt = sample_runtime(2, 64);
     hr_udf *udf = open_udf(rt, "keep");
     for (int i = 0; i < 4; i++)
         check_echo(udf, 1000 + i);
@@ -155,7 +141,7 @@ static void udf__lets_the_function_keep_its_input(void **state)
 
 static void udf__changes_in_place_stay_with_the_call(void **state)
 {
-    hr_runtime *rt = open_runtime();
+    hr_runtime *rt = sample_runtime(2, 64);
     hr_udf *udf = open_udf(rt, "write");
     hr_block *in = numbers(10), *out = NULL;
     for (int i = 0; i < 3; i++) {
@@ -171,7 +157,7 @@ static void udf__changes_in_place_stay_with_the_call(void **state)
 
 static void check_failure(const char *payload, hr_status expected, const char *words)
 {
-    hr_runtime *rt = open_runtime();
+    hr_runtime *rt = sample_runtime(2, 64);
     hr_udf *udf = open_udf(rt, payload);
     hr_error err = HR_ERROR_INIT;
     hr_block *in = numbers(10), *out = NULL;
@@ -205,7 +191,7 @@ static void udf__a_death_is_followed_by_another_try(void **state)
     char path[64], payload[96];
     snprintf(path, sizeof path, "/tmp/hr-udf-%ld", (long)getpid());
     snprintf(payload, sizeof payload, "once:%s", path);
-    hr_runtime *rt = open_runtime();
+    hr_runtime *rt = sample_runtime(2, 64);
     hr_udf *udf = open_udf(rt, payload);
     check_echo(udf, 10);
     unlink(path);
@@ -217,7 +203,7 @@ static void udf__a_death_is_followed_by_another_try(void **state)
 // memory grows with what is touched: fewer then.
 static void check_growth(const char *payload, int64_t rows)
 {
-    hr_runtime *rt = open_runtime();
+    hr_runtime *rt = sample_runtime(2, 64);
     hr_udf *udf = open_udf(rt, payload);
     hr_block *in = numbers(rows), *out = NULL;
     hr_error err = HR_ERROR_INIT;
@@ -284,7 +270,7 @@ static void call_sleeper(void *arg)
 
 static void udf__interruption_ends_a_call_that_sleeps(void **state)
 {
-    hr_runtime *rt = open_runtime();
+    hr_runtime *rt = sample_runtime(2, 64);
     sleeper s = {.udf = open_udf(rt, "sleep")};
     hr_thread thread = {0};
     assert_int_equal(hr__thread_start(&thread, "sleeper", HR_THREAD_NORMAL, call_sleeper, &s, NULL),
@@ -306,7 +292,7 @@ static void call_many(void *arg)
 
 static void udf__serves_more_callers_than_processes(void **state)
 {
-    hr_runtime *rt = open_runtime();
+    hr_runtime *rt = sample_runtime(2, 64);
     hr_udf *udf = open_udf(rt, "echo");
     hr_thread threads[5] = {0};
     for (int i = 0; i < 5; i++)
@@ -320,7 +306,7 @@ static void udf__serves_more_callers_than_processes(void **state)
 
 static void udf__program_that_is_not_there_is_named(void **state)
 {
-    hr_runtime *rt = open_runtime();
+    hr_runtime *rt = sample_runtime(2, 64);
     const char *argv[] = {"/nowhere/python", NULL};
     hr_udf_config config = {.argv = argv, .name = "f"};
     hr_udf *udf = NULL;

@@ -48,12 +48,12 @@ static void order__gives_each_row_once(void **state)
         hr_order *o = open_order(l);
         hr_error err = HR_ERROR_INIT;
         bool *seen[64] = {NULL};
-        int64_t rows = 0, before = 0;
+        int64_t rows = 0;
         for (size_t u = 0; u < l->count; u++)
             assert_ok(hr__alloc_zero((size_t)l->rows[u], 1, &seen[u], &err), &err);
         for (int64_t round = 0; round < hr__order_rounds(o); round++) {
             int64_t of_round = 0;
-            assert_int_equal(hr__order_rows_before(o, round), before);
+            assert_int_equal(hr__order_rows_before(o, round), rows);
             for (int32_t lane = 0; lane < hr__order_lanes(o); lane++) {
                 int64_t end = hr__order_begin(o, round + 1, lane);
                 for (int64_t row = hr__order_begin(o, round, lane); row < end; row++) {
@@ -67,9 +67,6 @@ static void order__gives_each_row_once(void **state)
                 }
             }
             assert_true(of_round > 0 && of_round <= l->window);
-            assert_int_equal(hr__order_find(o, before), round);
-            assert_int_equal(hr__order_find(o, before + of_round - 1), round);
-            before += of_round;
             rows += of_round;
         }
         assert_int_equal(rows, total_of(l));

@@ -216,19 +216,6 @@ int64_t hr__order_rows_before(const hr_order *o, int64_t round)
     return rows;
 }
 
-int64_t hr__order_find(const hr_order *o, int64_t row)
-{
-    int64_t low = 0, high = hr__order_rounds(o);
-    while (high - low > 1) {
-        int64_t middle = low + (high - low) / 2;
-        if (hr__order_rows_before(o, middle) <= row)
-            low = middle;
-        else
-            high = middle;
-    }
-    return low;
-}
-
 void hr__order_permute(uint64_t seed, uint64_t epoch, int64_t round, uint32_t *out, uint32_t count)
 {
     uint64_t key[2] = {epoch, (uint64_t)round};

@@ -34,8 +34,6 @@ int64_t hr__order_round_of(const hr_order *order, int32_t lane, int64_t row);
 size_t hr__order_unit(const hr_order *order, int32_t lane, int64_t row, int64_t *begin_out);
 // Rows of all lanes before a round.
 int64_t hr__order_rows_before(const hr_order *order, int64_t round);
-// The round that holds a row of the order, counted before filters.
-int64_t hr__order_find(const hr_order *order, int64_t row);
 // The order of a round's `count` rows, numbered lane by lane after filters.
 void hr__order_permute(uint64_t seed, uint64_t epoch, int64_t round, uint32_t *out, uint32_t count);
 

@@ -2,7 +2,7 @@
 // Trainers that reserve ingest threads. The functions of both run in this process, so they can count each other: a
 // heavy call lasts until the light trainer's last one is over. This program starts itself as the worker.
 #include "base/os.h"
-#include "base/unit.h"
+#include "exec/exec_sample.h"
 #include <headrace/headrace.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -62,17 +62,6 @@ static hr_status heavy(void *context, const hr_block *in, hr_block **out, hr_err
     return HR_OK;
 }
 
-static hr_runtime *open_runtime(void)
-{
-    hr_runtime_options o = HR_RUNTIME_OPTIONS_INIT;
-    hr_runtime *rt = NULL;
-    hr_error err = HR_ERROR_INIT;
-    o.memory_bytes = 64 << 20;
-    o.threads = 2;
-    assert_ok(hr_runtime_open(&o, &rt, &err), &err);
-    return rt;
-}
-
 // Two trainers at once; how many heavy calls were begun while the light one was being read.
 static int run_both(int64_t ingest_threads)
 {
@@ -81,7 +70,7 @@ static int run_both(int64_t ingest_threads)
         hr_block_function function;
         int blocks;
     } kinds[2] = {{"light", light, LIGHT_CALLS}, {"heavy", heavy, HEAVY_CALLS}};
-    hr_runtime *rt = open_runtime();
+    hr_runtime *rt = sample_runtime(2, 64);
     hr_error err = HR_ERROR_INIT;
     calls c = {0};
     hr_trainer *trainers[2] = {NULL};
@@ -120,7 +109,7 @@ static void reserved_threads__work_on_whatever_floods_the_others(void **state)
 
 static void reserved_threads__are_never_more_than_there_are(void **state)
 {
-    hr_runtime *rt = open_runtime();
+    hr_runtime *rt = sample_runtime(2, 64);
     hr_error err = HR_ERROR_INIT;
     hr_trainer *a = NULL, *b = NULL;
     hr_trainer_result *result = NULL;
