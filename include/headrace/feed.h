@@ -58,6 +58,11 @@ HR_API HR_USE_RESULT hr_status hr_feed_next_epoch(hr_feed *feed, hr_error *err);
  *  epoch's END was seen, at the start of the next one. Any one rank's position restores all ranks
  *  (hr_stream_options.position). */
 HR_API void hr_feed_position(const hr_feed *feed, hr_position *out);
+/** Goes on from a position instead of the start, up to the same last epoch: of a deferred stream of one rank, before
+ *  anything was asked of it. UNSUPPORTED: it was begun, or is not deferred; open another one there. INVALID: as
+ *  hr_dataset_stream says, or the position is behind the last epoch. After a failure it stands where it stood. */
+HR_API HR_USE_RESULT hr_status hr_feed_go_on(hr_feed *feed, const hr_position *position,
+                                             hr_error *err);
 HR_API void hr_feed_get_stats(hr_feed *feed, hr_feed_stats *out);
 /** Borrowed. */
 HR_API const hr_schema *hr_feed_schema(const hr_feed *feed);

@@ -86,17 +86,18 @@ typedef struct hr_stream_options {
     int64_t order_lanes; /**< default 8, and never more than there are fragments */
     /** Go on from there; NULL: from the start of first_epoch. Borrowed */
     const hr_position *position;
+    bool deferred; /**< nothing is read before a reader asks for a batch; hr_feed_go_on */
 } hr_stream_options;
 #define HR_STREAM_OPTIONS_INIT                                                                     \
     {                                                                                              \
         sizeof(hr_stream_options), 0, false, 0, 0, 0, 0, HR_SHUFFLE_NONE, 0, 0, 0, 0,              \
-            HR_TAIL_UNEVEN, 0, NULL                                                                \
+            HR_TAIL_UNEVEN, 0, NULL, false                                                         \
     }
 
-/** Starts a stream. Work begins at once. INVALID: an option out of its bounds, or a position of other
- *  data or of another order: the message says what differs. LIMIT: one block does not fit the
- *  budget; the message says the size it needs. Other failures of the plan are returned by the feed
- *  when it reaches them. */
+/** Starts a stream. Work begins at once, unless it is deferred. INVALID: an option out of its bounds,
+ *  or a position of other data or of another order: the message says what differs. LIMIT: one block
+ *  does not fit the budget; the message says the size it needs. Other failures of the plan are
+ *  returned by the feed when it reaches them. */
 HR_API HR_USE_RESULT hr_status hr_dataset_stream(const hr_dataset *dataset,
                                                  const hr_stream_options *options, hr_stream **out,
                                                  hr_error *err);

@@ -564,6 +564,7 @@ static PyObject *dataset_feed(py_dataset *self, PyObject *args, PyObject *kwargs
     }
     if (py_stream_options(state, kwargs, &s.options, &position))
         return NULL;
+    s.options.deferred = true; // load_state_dict may come first
     if (py_wait(self->runtime, start_feed, &s, &status, &err)) {
         hr_feed_close(&s.feed);
         return NULL;

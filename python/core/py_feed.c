@@ -231,8 +231,17 @@ static PyObject *words_at(py_feed *self, const char *text, const hr_position *p,
     return words;
 }
 
-static int go_on(py_feed *self, PyObject *words)
+// Where nothing was read yet the same stream goes on there; else another one is opened.
+static int go_on(py_feed *self, const hr_position *p, PyObject *words)
 {
+    hr_error err = HR_ERROR_INIT;
+    hr_status status = self->handle ? hr_feed_go_on(self->handle, p, &err) : HR_UNSUPPORTED;
+    if (status == HR_OK)
+        return 0;
+    if (status != HR_UNSUPPORTED) {
+        py_raise(py_state_of((PyObject *)self), status, &err);
+        return -1;
+    }
     py_feed *made = (py_feed *)PyObject_Call(self->method, self->args, words);
     if (!made)
         return -1;
@@ -257,7 +266,7 @@ static PyObject *feed_load_state_dict(py_feed *self, PyObject *state)
         py_raise(py_state_of((PyObject *)self), status, &err);
     PyObject *words = json && !status ? words_at(self, json, &p, &over) : NULL;
     if (words) {
-        failed = over ? 0 : go_on(self, words);
+        failed = over ? 0 : go_on(self, &p, words);
         if (!failed) {
             self->over = over;
             self->at = p;

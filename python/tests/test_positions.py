@@ -2,6 +2,7 @@
 """Positions in Python: state_dict and load_state_dict of feeds, of iterators and of shards; steps, tails and lanes."""
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -32,6 +33,26 @@ def test_an_iterator_goes_on_from_its_state():
         second.load_state_dict(state)
         assert second.state_dict() == state
         assert head + ids(second) == whole
+
+
+def test_nothing_is_read_before_the_first_batch_is_asked_for():
+    def started(ds):
+        return json.loads(ds.stats(json=True))['stages'][0]['started']
+
+    for begin in (lambda ds: ds.iter_batches(**ORDER), lambda ds: ds.repeat(2).iter_batches(**ORDER)):
+        ds = table()
+        batches = begin(ds)
+        time.sleep(0.02)
+        state = batches.state_dict()
+        assert (state['epoch'], state['row']) == (0, 0) and not started(ds)
+        batches.load_state_dict({**state, 'epoch': 0})
+        assert not started(ds) and next(batches)['id'].size == 30 and started(ds)
+
+
+def test_what_is_wrong_is_told_at_once():
+    for wrong in ({'batch_size': -1}, {'window_rows': -1}, {'tensor': ['none']}, {'global_batch_size': 10, 'tail': 'none'}):
+        with pytest.raises((ValueError, hr.InvalidError, hr.NotFoundError)):
+            table().iter_batches(**{**ORDER, **wrong})
 
 
 def test_a_state_counts_what_was_delivered_and_not_what_was_made_ahead():

@@ -27,6 +27,7 @@ struct hr_feed {
     uint64_t timeout_ns;
     bool epoch_ended; // next gives END until next_epoch
     bool finished;    // the stream gave END: there will be nothing more
+    bool asked;       // something was pulled, or a pull was waited for
     bool has_pending; // next_epoch looked ahead
     hr_lease pending;
     uint64_t pending_wait_ns;
@@ -100,6 +101,7 @@ static hr_status pull(hr_feed *feed, hr_lease *out, hr_error *err)
     }
     if (feed->finished)
         return HR_END;
+    feed->asked = true;
     hr_error local = HR_ERROR_INIT;
     hr_status status = hr__port_next(feed->end->port, feed->timeout_ns, out, &local);
     if (status == HR_END)
@@ -215,6 +217,21 @@ hr_status hr_feed_next_epoch(hr_feed *feed, hr_error *err)
 void hr_feed_position(const hr_feed *feed, hr_position *out)
 {
     *out = feed->position;
+}
+
+hr_status hr_feed_go_on(hr_feed *feed, const hr_position *position, hr_error *err)
+{
+    const hr_feed_origin *origin = &feed->end->origin;
+    HR_TRY(check_process(feed, err));
+    if (feed->asked || !origin->go_on)
+        return HR_FAIL(err, HR_UNSUPPORTED,
+                       "only a feed of a deferred stream goes on elsewhere, and only before its "
+                       "first batch was asked for: open another one at the position");
+    HR_TRY(origin->go_on(origin->arg, position, err));
+    uint64_t seed = feed->position.seed; // without a shuffle the position may have another
+    feed->position = *position;
+    feed->position.seed = seed;
+    return HR_OK;
 }
 
 void hr_feed_get_stats(hr_feed *feed, hr_feed_stats *out)

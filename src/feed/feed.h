@@ -13,6 +13,8 @@
 // Where a port leads.
 typedef struct hr_feed_origin {
     hr_position start; // of the stream's first batch; what it says of data and order holds for all
+    // The stream has not begun: it is to begin there. UNSUPPORTED: it has. May be NULL: it cannot.
+    hr_status (*go_on)(void *arg, const hr_position *position, hr_error *err);
     // Called once by hr_feed_close: the reader wants no more (stop the stream). May be NULL.
     void (*closed)(void *arg);
     // Called once when the port was closed: the feed and its last batch are gone. May be NULL; any thread.

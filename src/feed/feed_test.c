@@ -63,7 +63,10 @@ static void rig_open(rig *r, uint64_t lease_bytes_max)
                                &r->channel, &err),
               &err);
     assert_ok(hr__port_open_local(r->channel, &port, &err), &err);
-    hr_feed_origin origin = {{.seed = 7, .plan_hash = 99}, count_closed, count_released, r};
+    hr_feed_origin origin = {.start = {.seed = 7, .plan_hash = 99},
+                             .closed = count_closed,
+                             .released = count_released,
+                             .arg = r};
     assert_ok(hr__feed_open_port(port, &origin, NULL, &r->feed, &err), &err);
 }
 

@@ -33,6 +33,9 @@ HR_USE_RESULT hr_status hr__dataset_stream(const hr_dataset *dataset,
 hr_channel *hr__stream_channel(hr_stream *stream, int64_t rank);
 hr_runtime *hr__stream_runtime(const hr_stream *stream);
 const hr_position *hr__stream_start(const hr_stream *stream); // of its first batch
+// A deferred stream of one rank that nobody has asked begins there. UNSUPPORTED: another one.
+HR_USE_RESULT hr_status hr__stream_go_on(hr_stream *stream, const hr_position *position,
+                                         hr_error *err);
 // Rows of `rank` in the epoch it is in that were not delivered to it: -1 when not known.
 int64_t hr__stream_undelivered_rows(hr_stream *stream, int64_t rank);
 // Nobody reads this rank any more (its worker is gone): what it held is dropped, its steps are not made again.

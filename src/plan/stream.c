@@ -88,6 +88,22 @@ static void resume(hr_stream *s, hr_rank_end *end)
         hr__channel_finish(end->channel, err.status, err.message);
 }
 
+// A deferred stream begins when some rank waits. Lock held.
+static void begin(hr_stream *s)
+{
+    bool waits = false;
+    hr_error err = HR_ERROR_INIT;
+    for (int64_t r = 0; r < s->options.ranks && !s->begun && !waits; r++) {
+        hr_channel_state state;
+        hr__channel_state(s->ranks[r].channel, &state);
+        waits = state.waiting;
+    }
+    if (!waits || hr__stream_begin(s, &err) == HR_OK)
+        return;
+    for (int64_t r = 0; r < s->options.ranks; r++)
+        hr__channel_finish(s->ranks[r].channel, err.status, err.message);
+}
+
 // Called when a channel changed; no locks held.
 void hr__stream_channel_changed(void *context)
 {
@@ -96,6 +112,7 @@ void hr__stream_channel_changed(void *context)
     hr_leg *shared = NULL, *own = NULL;
     hr__mutex_lock(&s->mutex);
     if (!s->closing) {
+        begin(s);
         resume(s, end);
         shared = s->shared;
         own = end->own;
@@ -283,7 +300,7 @@ static void ended(void *self, hr_status status, const hr_error *err)
 
 // --- legs ---
 
-hr_leg_start hr__stream_leg_start(const hr_stream *s)
+static hr_leg_start first_start(const hr_stream *s)
 {
     const hr_position *p = &s->start;
     return (hr_leg_start){
@@ -357,6 +374,13 @@ hr_status hr__leg_open(hr_stream *s, int64_t only_rank, const hr_leg_start *star
     hr_out_sink sink = {.put = put, .wanted = wanted, .ended = ended, .self = l};
     *out = l; // readers may kick it at once
     return hr__batcher_open(&read, &config, &sink, &l->batcher, err);
+}
+
+hr_status hr__stream_begin(hr_stream *s, hr_error *err)
+{
+    hr_leg_start start = first_start(s);
+    s->begun = true;
+    return hr__leg_open(s, -1, &start, &s->shared, err);
 }
 
 void hr__leg_close(hr_leg **l)

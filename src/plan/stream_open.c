@@ -42,6 +42,8 @@ static const hr_option_row stream_rows[] = {
      "what becomes of the rows that do not fill an epoch's last step"},
     {"order_lanes", HR_OPTION_INT, offsetof(hr_stream_options, order_lanes), LANES, 1,
      HR_ORDER_LANES_MAX, NULL, "lanes that shuffle=\"window\" takes rows from"},
+    {"deferred", HR_OPTION_BOOL, offsetof(hr_stream_options, deferred), 0, 0, 1, NULL,
+     "nothing is read before a batch is asked for"},
 };
 static const hr_option_table stream_table = {"stream", sizeof(hr_stream_options), stream_rows,
                                              HR_COUNTOF(stream_rows)};
@@ -128,6 +130,14 @@ static hr_status check_position(const hr_stream *s, const hr_position *p, hr_err
     return HR_OK;
 }
 
+static hr_status start_at(hr_stream *s, const hr_position *position, hr_error *err)
+{
+    HR_TRY(check_position(s, position, err));
+    s->start = *position;
+    s->start.seed = s->options.seed;
+    return HR_OK;
+}
+
 // Of an order that is the same for all who read it, so that any of them can go on from another's place.
 static hr_status set_start(hr_stream *s, const hr_dataset *dataset, hr_error *err)
 {
@@ -149,11 +159,28 @@ static hr_status set_start(hr_stream *s, const hr_dataset *dataset, hr_error *er
         HR_TRY(hr__pipe_add_footers(s->pipe, &s->start.plan_hash, err));
     if (!o->position)
         return HR_OK;
-    HR_TRY(check_position(s, o->position, err));
-    s->start = *o->position;
-    s->start.seed = o->seed;
+    const hr_position *position = o->position;
     o->position = NULL; // borrowed until here
-    return HR_OK;
+    return start_at(s, position, err);
+}
+
+hr_status hr__stream_go_on(hr_stream *s, const hr_position *position, hr_error *err)
+{
+    hr_stream_options *o = &s->options;
+    hr_status status;
+    int64_t end = s->start.epoch + o->epochs;
+    hr__mutex_lock(&s->mutex); // nobody begins it meanwhile
+    if (s->begun || o->ranks != 1)
+        status = HR_FAIL(err, HR_UNSUPPORTED, "this stream has begun, or has several ranks");
+    else if (o->epochs > 0 && position->epoch >= end)
+        status = HR_FAIL(err, HR_INVALID, "position: epoch %lld, the stream's last one is %lld",
+                         (long long)position->epoch, (long long)end - 1);
+    else
+        status = start_at(s, position, err);
+    if (status == HR_OK && o->epochs > 0)
+        o->epochs = end - s->start.epoch;
+    hr__mutex_unlock(&s->mutex);
+    return status;
 }
 
 // --- sizes ---
@@ -276,9 +303,8 @@ hr_status hr__dataset_stream(const hr_dataset *dataset, const hr_stream_options 
     HR_GO(open_share(s, err));
     choose_prefetch(s);
     HR_GO(open_channels(s, err));
-    hr_leg_start start = hr__stream_leg_start(s);
     hr__mutex_lock(&s->mutex); // readers that change wait until the leg is known
-    status = hr__leg_open(s, -1, &start, &s->shared, err);
+    status = s->options.deferred ? HR_OK : hr__stream_begin(s, err);
     hr__mutex_unlock(&s->mutex);
     if (status == HR_OK) {
         *out = s;
@@ -423,8 +449,11 @@ void hr_stream_get_stats(const hr_stream *stream, hr_stream_stats *out)
         .revoked = atomic_load_explicit(&stream->revoked, memory_order_relaxed),
     };
     hr__pipe_kept_rows(stream->pipe, &out->memory_rows, &out->reread_rows);
-    if (stream->shared && stream->shared->batcher) {
-        out->dropped_rows = hr__batcher_dropped_rows(stream->shared->batcher);
-        out->padded_rows = hr__batcher_padded_rows(stream->shared->batcher);
+    hr__mutex_lock((hr_mutex *)&stream->mutex); // a reader may begin it
+    const hr_leg *leg = stream->shared;
+    hr__mutex_unlock((hr_mutex *)&stream->mutex);
+    if (leg && leg->batcher) {
+        out->dropped_rows = hr__batcher_dropped_rows(leg->batcher);
+        out->padded_rows = hr__batcher_padded_rows(leg->batcher);
     }
 }

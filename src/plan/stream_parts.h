@@ -49,21 +49,21 @@ struct hr_stream {
     hr_busy busy;
     hr_crew *crew; // whose threads work for it; borrowed; NULL: nobody's in particular
     hr_mutex mutex;
-    hr_leg *shared;
+    hr_leg *shared; // guards: mutex. NULL: nobody has asked a deferred stream
     hr_rank_end *ranks;
-    bool closing;        // guards: mutex
+    bool begun, closing; // guards: mutex. begun: its shared leg was opened, or failed to
     int64_t share_bytes; // made ahead for each rank
     // Of a typical batch, of a step, of what they are made of, and of what lies open at once for a shuffle.
     int64_t batch_bytes, step_bytes, piece_bytes, open_bytes;
     _Atomic int64_t rows, blocks, batches, revoked;
 };
 
-// The leg that serves all ranks from the stream's start on. Lock held. On failure *out is NULL or to be closed, without
-// the lock.
+// Opens a leg: of one rank, or (-1) of all. Lock held. On failure *out is NULL or to be closed, without the lock.
 HR_USE_RESULT hr_status hr__leg_open(hr_stream *stream, int64_t only_rank,
                                      const hr_leg_start *start, hr_leg **out, hr_error *err);
+// Opens the leg that serves all ranks from the stream's start on. Lock held.
+HR_USE_RESULT hr_status hr__stream_begin(hr_stream *stream, hr_error *err);
 void hr__leg_close(hr_leg **leg);
 void hr__stream_channel_changed(void *rank_end); // as hr__channel_on_change wants it
-hr_leg_start hr__stream_leg_start(const hr_stream *stream);
 
 #endif

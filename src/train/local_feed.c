@@ -10,6 +10,12 @@ typedef struct hr_local_end {
     hr_runtime *runtime;
 } hr_local_end;
 
+static hr_status end_go_on(void *arg, const hr_position *position, hr_error *err)
+{
+    const hr_local_end *end = arg;
+    return hr__stream_go_on(end->stream, position, err);
+}
+
 static void end_closed(void *arg)
 {
     hr_local_end *end = arg;
@@ -35,6 +41,7 @@ static hr_status open_end(hr_stream *stream, int64_t rank, hr_stream *owned,
     end->runtime = hr__runtime_ref(hr__stream_runtime(stream));
     end->stream = owned;
     hr_feed_origin origin = {.start = *hr__stream_start(stream),
+                             .go_on = owned ? end_go_on : NULL,
                              .closed = end_closed,
                              .released = end_released,
                              .arg = end,
