@@ -12,9 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 
-// Permuted at once, or one batch. Of narrow rows a whole round, since each group reads every line of it.
-#define GROUP_BYTES (4 << 20)
-
 // --- carrying ---
 
 static void begin_epoch(hr_batcher *b, const hr_piece *p)
@@ -248,7 +245,7 @@ static hr_status take_batches(hr_batcher *b, hr_batch_item *it, int64_t rows,
                           .rows = rows,
                           .cut = b->cut,
                           .at = steps && b->batch % ranks ? b->step : w->at};
-    int64_t group = GROUP_BYTES / HR_MAX(row_bytes_of(w), 1);
+    int64_t group = HR_GATHER_BYTES / HR_MAX(row_bytes_of(w), 1);
     if (steps && views)
         extend(b, it, w->rows);
     else if (steps && w->round)

@@ -458,6 +458,8 @@ void hr__read_close(hr_read_flow **read);
 bool hr__read_wait(hr_read_flow *read, uint64_t timeout_ns);
 
 // --- batcher.c: pieces to batches ---
+// Permuted at once, or one batch. Of narrow rows a whole round, since each group reads every line of it.
+#define HR_GATHER_BYTES (4 << 20)
 // Steps that follow each other from a row on. Rank r's batch of a step begins rows * r / ranks rows into it.
 typedef struct hr_cut {
     int64_t row, step; // the first of them

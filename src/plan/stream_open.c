@@ -195,37 +195,55 @@ static void choose_prefetch(hr_stream *s)
     s->share_bytes = HR_MIN(bytes, promised / 2) / o->ranks;
 }
 
+// What lies open for a shuffle. A step touches so many rounds, and each lane's rows of them lie in as many pieces as
+// they fill and one more, which lanes of equal units need all at once.
+static double open_bytes(const hr_stream *s, int64_t row_bytes)
+{
+    const hr_stream_options *o = &s->options;
+    int64_t rounds = 1 + (HR_MAX(s->cut.rows, 1) + o->window_rows - 2) / o->window_rows;
+    double rows = (double)row_bytes * (double)o->window_rows * (double)rounds;
+    return rows + 2 * (double)(o->order_lanes * s->piece_bytes);
+}
+
 // Sizes that memory is planned by. A batch is made of pieces that are about as large together. A whole step waits
-// before the first of its batches is made; a shuffle has a round waiting, and a piece of each lane open.
+// before the first of its batches is made; a shuffle has rounds waiting, and pieces of each lane open.
 static void choose_sizes(hr_stream *s)
 {
     const hr_stream_options *o = &s->options;
-    double row = (double)hr__pipe_row_bytes(s->pipe);
-    int64_t unit = hr__pipe_unit_bytes(s->pipe);
-    int64_t arena = (int64_t)hr__runtime_arena_bytes(s->runtime);
+    int64_t row = hr__pipe_row_bytes(s->pipe), unit = hr__pipe_unit_bytes(s->pipe);
+    int64_t arena = (int64_t)hr__runtime_arena_bytes(s->runtime), units = 0;
     bool steps = s->cut.rows > 0;
-    s->step_bytes = (int64_t)HR_MIN(row * (double)s->cut.rows, 1e15);
+    s->step_bytes = (int64_t)HR_MIN((double)row * (double)s->cut.rows, 1e15);
     s->batch_bytes = s->step_bytes / o->ranks;
     s->piece_bytes = steps ? HR_MIN(unit, HR_MAX(HR_TASK_BYTES, s->batch_bytes)) : unit;
     if (o->shuffle != HR_SHUFFLE_WINDOW)
         return;
     int64_t fair = HR_MAX(LANE_BYTES_MIN, arena / (8 * o->order_lanes));
     s->piece_bytes = HR_MIN(unit, HR_MIN(HR_TASK_BYTES, fair));
-    int64_t units = 0, all = 0;
-    s->open_bytes =
-        (int64_t)HR_MIN(row * (double)o->window_rows, 1e15) + o->order_lanes * s->piece_bytes;
+    while (s->piece_bytes > LANE_BYTES_MIN && open_bytes(s, row) > (double)arena / 4)
+        s->piece_bytes /= 2;
+    // Batches of a round are made together.
+    int64_t group = (int64_t)HR_MIN((double)row * (double)o->window_rows, HR_GATHER_BYTES);
+    s->batch_bytes = HR_MAX(s->batch_bytes, group);
     // Where much would be asked for, all footers say whether there is that much; the shuffle reads them anyway.
-    if (s->open_bytes > arena / 4 && hr__pipe_count_units(s->pipe, &units, &all, NULL) == HR_OK)
-        s->open_bytes = HR_MIN(s->open_bytes, all);
+    int64_t of_sources = 0;
+    s->all_bytes = INT64_MAX;
+    if (open_bytes(s, row) > (double)arena / 4 &&
+        hr__pipe_count_units(s->pipe, &units, &of_sources, NULL) == HR_OK)
+        s->all_bytes = (int64_t)HR_MIN((double)of_sources * (double)row /
+                                           (double)HR_MAX(hr__pipe_source_row_bytes(s->pipe), 1),
+                                       1e15);
 }
 
 // What the stream is promised of the arena. Without the least it could stand still: the pieces of a step, a batch laid
 // out, and one piece more; extents may be an eighth larger.
-static hr_status open_share(hr_stream *s, hr_error *err)
+static hr_status ask_for_share(hr_stream *s, hr_error *err)
 {
-    uint64_t piece = (uint64_t)s->piece_bytes;
-    uint64_t least = (uint64_t)(s->step_bytes + s->batch_bytes + s->open_bytes) + piece;
-    least = least / 8 * 9;
+    uint64_t piece = (uint64_t)s->piece_bytes, open = 0;
+    if (s->options.shuffle == HR_SHUFFLE_WINDOW)
+        open = (uint64_t)HR_MIN(open_bytes(s, hr__pipe_row_bytes(s->pipe)),
+                                (double)HR_MIN(s->all_bytes, (int64_t)1e15));
+    uint64_t least = ((uint64_t)(s->step_bytes + s->batch_bytes) + open + piece) / 8 * 9;
     if (s->cut.rows)
         least += piece;
     if (hr__pipe_has_inner(s->pipe))
@@ -233,12 +251,23 @@ static hr_status open_share(hr_stream *s, hr_error *err)
     uint64_t kept = (uint64_t)s->options.ranks * HR_MAX(piece, 1),
              good = least + PIECES_AT_ONCE * piece;
     hr_share_want want = {least, good, good + 2 * PREFETCH_BYTES_MIN + 6 * kept, kept};
-    hr_status status = hr__share_open(hr__runtime_store(s->runtime), &want, &s->share, err);
+    return hr__share_open(hr__runtime_store(s->runtime), &want, &s->share, err);
+}
+
+// Smaller pieces of lanes are slower, and the order is the same.
+static hr_status open_share(hr_stream *s, hr_error *err)
+{
+    bool window = s->options.shuffle == HR_SHUFFLE_WINDOW;
+    hr_status status = ask_for_share(s, err);
+    while (status == HR_LIMIT && window && s->piece_bytes > LANE_BYTES_MIN) {
+        s->piece_bytes /= 2;
+        status = ask_for_share(s, err);
+    }
     if (status)
         hr__error_context(
             err, "a stream of batches of %s%s",
             hr__format_bytes((uint64_t)HR_MAX(s->batch_bytes, s->piece_bytes), (char[32]){0}),
-            s->open_bytes ? ", shuffled in windows (window_rows)" : "");
+            window ? ", shuffled in windows (window_rows)" : "");
     return status;
 }
 

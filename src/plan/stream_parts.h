@@ -53,8 +53,8 @@ struct hr_stream {
     hr_rank_end *ranks;
     bool begun, closing; // guards: mutex. begun: its shared leg was opened, or failed to
     int64_t share_bytes; // made ahead for each rank
-    // Of a typical batch, of a step, of what they are made of, and of what lies open at once for a shuffle.
-    int64_t batch_bytes, step_bytes, piece_bytes, open_bytes;
+    // Of a typical batch, of a step, of what they are made of; of all, where a shuffle looked
+    int64_t batch_bytes, step_bytes, piece_bytes, all_bytes;
     _Atomic int64_t rows, blocks, batches, revoked;
 };
 

@@ -329,6 +329,53 @@ static void share__of_a_stream_that_ended_is_free(void **state)
     close_budget(&b);
 }
 
+// Streams at rest at their first epoch's end have begun the next, and keep what they were promised: what is left is
+// enough for one more, or it is refused.
+static void check_at_rest(hr_dataset *d, int64_t rows, int64_t batch_rows)
+{
+    hr_feed *feeds[64] = {0};
+    hr_error err = HR_ERROR_INIT;
+    hr_status status = HR_OK;
+    size_t count = 0;
+    for (; count < COUNTOF(feeds); count++) {
+        hr_stream_options o = HR_STREAM_OPTIONS_INIT;
+        hr_feed_options wait = HR_FEED_OPTIONS_INIT;
+        hr_stream *stream = NULL;
+        reader r = {0};
+        o.batch_rows = batch_rows;
+        o.epochs = -1;
+        o.shuffle = HR_SHUFFLE_WINDOW;
+        o.seed = count;
+        wait.timeout_s = 20;
+        if ((status = hr_dataset_stream(d, &o, &stream, &err)) != HR_OK)
+            break;
+        ok(hr_feed_open(&stream, &wait, &feeds[count], &err));
+        r.feed = feeds[count];
+        run(&r);
+        if (r.status != HR_END || r.rows != rows)
+            fail_msg("stream %zu: %s after %lld rows: %s", count, hr_status_name(r.status),
+                     (long long)r.rows, r.err.message);
+    }
+    assert_int_equal(status, HR_LIMIT);
+    assert_true(count >= 2);
+    while (count > 0)
+        hr_feed_close(&feeds[--count]);
+}
+
+static void share__of_a_shuffle_is_enough_beside_any_number_at_rest(void **state)
+{
+    budget b = budget_of(2, 64);
+    hr_dataset *numbers = NULL, *d = files_of(b.rt, zstd_folder);
+    hr_error err = HR_ERROR_INIT;
+    ok(hr_range(b.rt, 200000, 20, &numbers, &err));
+    check_at_rest(numbers, 200000, 256);
+    check_at_rest(numbers, 200000, 30001); // a step takes rows of three rounds
+    check_at_rest(d, ROWS, 256);
+    hr_dataset_unref(&numbers);
+    hr_dataset_unref(&d);
+    close_budget(&b);
+}
+
 // Rows of 61 columns that are made of one: pieces are many times larger than the source says.
 static hr_dataset *expanding(hr_runtime *rt, int64_t first, int64_t rows, int64_t pieces)
 {
@@ -417,6 +464,7 @@ int main(void)
         cmocka_unit_test(share__four_streams_go_on),
         cmocka_unit_test(share__a_stream_that_sleeps_holds_nobody_up),
         cmocka_unit_test(share__of_a_slow_reader_is_its_own),
+        cmocka_unit_test(share__of_a_shuffle_is_enough_beside_any_number_at_rest),
         cmocka_unit_test(share__readers_may_keep_everything),
         cmocka_unit_test(share__a_materialisation_goes_on_beside_a_stream),
         cmocka_unit_test(share__one_stream_too_many_is_a_limit_when_it_opens),
