@@ -5,6 +5,8 @@ Each of them opens a feed (in C) and says in which form its batches are wanted. 
 by the feed; arrays and tensors are views of its batches. Nothing here loops over rows but iter_rows.
 """
 
+import weakref
+
 _SHUFFLES = {'none': 0, 'blocks': 1, 'window': 2, 'global': 3, None: 0}
 _TAILS = {'uneven': 0, 'drop': 1, 'pad': 2, None: 0}
 
@@ -33,8 +35,8 @@ class Batches:
     ends: the feed is this iterator's own and closed at the end. epochs: it goes on through all of the feed's epochs.
     """
 
-    def __init__(self, feed, form, *, ends=True, epochs=False):
-        self._feed, self._form, self._ends, self._epochs = feed, form, ends, epochs
+    def __init__(self, feed, form, *, ends=True, epochs=False, turn=None):
+        self._feed, self._form, self._ends, self._epochs, self._turn = feed, form, ends, epochs, turn
         self._state = None  # ended: where
 
     def __iter__(self):
@@ -70,63 +72,133 @@ class Batches:
         if self._feed is None:
             raise ValueError('this iterator has ended or was closed: ask for a new one and load the state there')
         self._feed.load_state_dict(state)
+        if self._turn is not None:
+            self._turn.begin()
+
+
+class _Turn:
+    """The feed of one set of options and the pass over it that is under way; closed: where the next one begins."""
+
+    def __init__(self):
+        self.feed = self.state = self.figures = None
+        self.epoch = 0
+        self.reader = None  # a weak reference
+        self.again = False  # asked for more than once
+        self.wanted = False  # whoever will read it is not there yet
+
+    def begin(self):
+        self.epoch = self.feed.position()['epoch']
+
+    def rests(self):
+        reader = self.reader and self.reader()
+        return self.feed is not None and not self.wanted and (reader is None or reader._feed is None)
+
+    def close(self):
+        self.figures = self.feed.stats()
+        self.state = {**self.feed.state_dict(), 'epoch': self.epoch + 1, 'step': 0, 'row': 0, 'unit': 0, 'unit_row': 0,
+                      'order_row': 0, 'more_units': 0}
+        self.feed.close()
+        self.feed = None
 
 
 class Passes:
-    """Feeds that are read in passes: a pass with equal options is the next epoch of the same stream."""
+    """Feeds that are read in passes: a pass with equal options is the next epoch of the same stream.
+
+    A stream has begun its next epoch when this one ends, and keeps the room that it was promised. So one whose options were
+    asked for once is closed when others are (a loop with another seed in each epoch leaves a stream a turn behind), and
+    opened again where it stood if they are asked for again; such stay, as long as there is room.
+    """
+    _all = weakref.WeakSet()  # those of this process
 
     def __init__(self, opened):
-        self._opened, self._feeds, self._unread = opened, {}, set()
-        self.last = None  # the feed of the last pass
+        self._opened, self._turns = opened, {}
+        self._last = None  # the turn that was begun last
         self.loaded = None  # where the next feed that is opened goes on
+        self._all.add(self)
 
-    def feed(self, epochs, options):
-        """epochs: how many passes there will be, so that nothing is read ahead for another one; None: unknown."""
+    def batches(self, form, epochs, options):
+        """The next pass. epochs: how many there will be, so that nothing is read ahead for another one; None: unknown."""
+        turn = self._next(epochs, options)
+        made = Batches(turn.feed, form, ends=False, turn=turn)
+        turn.reader, turn.wanted = weakref.ref(made), False
+        return made
+
+    def schema(self, epochs, options):
+        """The schema of the feed that the next pass with these options reads."""
+        turn = self._turns.get(_key(epochs, options))
+        if turn is None or turn.feed is None:
+            turn = self._next(epochs, options)
+        return turn.feed.schema
+
+    def _next(self, epochs, options):
         from . import _core
-        key = (epochs, *sorted(options.items()))
-        feed = self._feeds.get(key)
-        if feed is None:
-            feed = self._feeds[key] = self._open(epochs, options)
-        elif key in self._unread:
-            self._unread.remove(key)
-        elif not feed.next_epoch():
-            raise _core.InvalidError(f'there are {epochs} passes over this, as was asked for, and no more')
-        self.last = feed
-        return feed
+        turn = self._turns.setdefault(_key(epochs, options), _Turn())
+        opened, turn.again = turn.feed is not None, turn.again or turn.reader is not None
+        if not opened:
+            self._close_resting(lambda other: not other.again)
+            turn.feed = self._open(turn, epochs, options)
+        elif not turn.wanted:
+            turn.wanted = True
+            turn.wanted = turn.feed.next_epoch()
+            if not turn.wanted:
+                raise _core.InvalidError(f'there are {epochs} passes over this, as was asked for, and no more')
+        turn.wanted = True
+        turn.begin()
+        self._last = turn
+        return turn
 
-    def _open(self, epochs, options):
-        if self.loaded is None:
+    def _close_resting(self, which):
+        resting = [turn for turn in self._turns.values() if turn.rests() and which(turn)]
+        for turn in resting:
+            turn.close()
+        return bool(resting)
+
+    def _open(self, turn, epochs, options):
+        from . import _core
+        try:
+            return self._open_at(turn.state, epochs, options)
+        except _core.LimitError:
+            if not any([passes._close_resting(lambda turn: True) for passes in list(self._all)]):
+                raise
+        return self._open_at(turn.state, epochs, options)
+
+    def _open_at(self, state, epochs, options):
+        state = state or self.loaded
+        if state is None:
             return self._opened(epochs=epochs or -1, **options)
         import json  # here, since it takes as long to import as all the rest
 
         from . import _core
-        left = epochs - self.loaded['epoch'] if epochs else -1
-        if left == 0 or epochs and left < 0:
-            raise _core.InvalidError(f"the state that was loaded is behind the last of the {epochs} passes")
-        feed = self._opened(epochs=left, **options, position=json.dumps(self.loaded))
-        self.loaded = None
+        left = epochs - state['epoch'] if epochs else -1
+        if epochs and left <= 0:
+            raise _core.InvalidError(f'the state that was loaded is behind the last of the {epochs} passes'
+                                     if state is self.loaded else
+                                     f'there are {epochs} passes over this, as was asked for, and no more')
+        feed = self._opened(epochs=left, **options, position=json.dumps(state))
+        if state is self.loaded:
+            self.loaded = None
         return feed
 
     def state_dict(self):
         """Where the last pass stands; None: nothing was read yet."""
-        return self.loaded if self.last is None else self.last.state_dict()
+        turn = self._last
+        return self.loaded if turn is None else turn.state if turn.feed is None else turn.feed.state_dict()
 
     def load_state_dict(self, state):
         self.clear()
         self.loaded = dict(state)
 
-    def schema(self, epochs, options):
-        """The schema of the feed that the next pass with these options reads."""
-        key = (epochs, *sorted(options.items()))
-        if key not in self._feeds:
-            self.feed(epochs, options)
-            self._unread.add(key)
-        return self._feeds[key].schema
+    def stats(self):
+        """Where the reader's time went in the last stream that it read."""
+        return self._last.figures if self._last.feed is None else self._last.feed.stats()
 
     def clear(self):
-        self._feeds.clear()
-        self._unread.clear()
-        self.last = None
+        self._turns.clear()
+        self._last = None
+
+
+def _key(epochs, options):
+    return (epochs, *sorted(options.items()))
 
 
 class Feeds:

@@ -17,7 +17,7 @@ class Epoch(Feeds):
 
     def _begin(self, form, batch_size, order):
         options = self._pipeline._options(batch_size, order)
-        return Batches(self._passes.feed(self._epochs, options), form, ends=False)
+        return self._passes.batches(form, self._epochs, options)
 
     def _schema(self, batch_size, order):
         return self._pipeline.schema()

@@ -107,7 +107,8 @@ static hr_status read_request(hr_cursor *c, char name[HR_WIRE_NAME_MAX + 1],
     return hr_position_parse(text, position, err);
 }
 
-static void handle_feed(hr_trainer *trainer, hr_worker *worker, hr_cursor *c)
+// HR_AGAIN: it waits for room that others have.
+static hr_status handle_feed(hr_trainer *trainer, hr_worker *worker, hr_cursor *c)
 {
     hr_error err = HR_ERROR_INIT;
     char name[HR_WIRE_NAME_MAX + 1], channel_name[HR_WIRE_NAME_MAX];
@@ -117,7 +118,9 @@ static void handle_feed(hr_trainer *trainer, hr_worker *worker, hr_cursor *c)
     uint32_t request = hr__cursor_u32(c);
     hr_status status = read_request(c, name, &options, &position, &err);
     if (status == HR_OK)
-        status = hr__pass_request(trainer, worker, name, &options, &pass, &err);
+        status = hr__pass_request(trainer, worker, request, name, &options, &pass, &err);
+    if (status == HR_LIMIT && hr__pass_may_wait(trainer, worker))
+        return HR_AGAIN;
     if (status == HR_OK) {
         snprintf(channel_name, sizeof channel_name, "pass%llu.%lld",
                  (unsigned long long)++trainer->pass_serial, (long long)worker->rank);
@@ -128,6 +131,29 @@ static void handle_feed(hr_trainer *trainer, hr_worker *worker, hr_cursor *c)
         answer_feed(worker, request, pass, HR_OK, channel_name);
     else
         answer_feed(worker, request, NULL, status, err.message[0] ? err.message : "?");
+    return HR_OK;
+}
+
+// Handles a request for a feed, or lays it aside until others have left theirs. Takes the message.
+static void try_feed(hr_trainer *trainer, hr_worker *worker, hr_trainer_message *message)
+{
+    hr_cursor c = hr__cursor(message->data, message->bytes);
+    hr__passes_retire(trainer); // what it left itself, it may need
+    worker->waiting_tries = trainer->passes_closed;
+    bool wait = handle_feed(trainer, worker, &c) == HR_AGAIN;
+    worker->waiting = wait ? message : NULL;
+    if (!wait)
+        hr__free(message);
+}
+
+void hr__inbox_retry(hr_trainer *trainer)
+{
+    for (int64_t i = 0; i < trainer->worker_count; i++) {
+        hr_worker *worker = &trainer->workers[i];
+        if (worker->waiting && (worker->waiting_tries != trainer->passes_closed ||
+                                !hr__pass_may_wait(trainer, worker)))
+            try_feed(trainer, worker, worker->waiting);
+    }
 }
 
 static void handle_stats(hr_trainer *trainer, hr_worker *worker, hr_cursor *c)
@@ -187,8 +213,8 @@ static hr_status handle(hr_trainer *trainer, const hr_trainer_message *message, 
     case 0:
         worker->peer_gone = true;
         break;
-    case HR_WIRE_FEED:
-        handle_feed(trainer, worker, &c);
+    case HR_WIRE_LEAVE:
+        hr__pass_leave(trainer, worker, hr__cursor_u32(&c));
         break;
     case HR_WIRE_LINE: {
         char line[HR_WIRE_PART_BYTES + 1];
@@ -247,6 +273,11 @@ hr_status hr__inbox_drain(hr_trainer *trainer, hr_error *err)
     while (messages) {
         hr_trainer_message *message = messages;
         messages = message->next;
+        if (status == HR_OK && message->type == HR_WIRE_FEED && !message->worker->waiting) {
+            message->worker->messages++;
+            try_feed(trainer, message->worker, message);
+            continue;
+        }
         if (status == HR_OK)
             status = handle(trainer, message, err);
         hr__free(message);

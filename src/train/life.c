@@ -147,6 +147,7 @@ int64_t hr__life_watch(hr_trainer *trainer, uint64_t now)
         hr__passes_leave(trainer, worker, !worker->finished);
     }
     hr__passes_retire(trainer);
+    hr__inbox_retry(trainer);
     const hr_worker *culprit = running > 0 ? hr__life_culprit(trainer) : NULL;
     if (culprit && (!culprit->finished || now - culprit->finished_ns > GRACE_NS))
         hr__life_cancel(trainer);

@@ -4,14 +4,18 @@
 // A pass is started by whoever asks first, with an end for each rank; the others find it. The next request starts
 // another pass, whose first epoch continues the count, so that a loop over epochs that asks anew each time sees the
 // orders that one feed over all of them would. Who leaves a pass early costs the others nothing. A dataset that is
-// not split has passes of its own for each rank.
+// not split has passes of its own for each rank. A pass that finds no room waits for ranks that are behind to leave
+// theirs.
 //
 // After a restart each rank's first request for a dataset goes on at the checkpoint's position: it is the request that
 // was under way then, so the count of requests goes on from there too. All ranks have the same position: they share.
 #include "train/train_parts.h"
 
+#include "base/os.h"
 #include <stdio.h>
 #include <string.h>
+
+#define WAIT_FOR_OTHERS_NS (60ull * 1000 * 1000 * 1000) // that take nothing meanwhile
 
 static bool equal_positions(const hr_position *a, const hr_position *b)
 {
@@ -168,8 +172,9 @@ static bool is_wanted(const hr_shared_pass *pass, const hr_shared_pass *wanted)
            pass->only_rank == wanted->only_rank && equal_keys(&pass->key, &wanted->key);
 }
 
-hr_status hr__pass_request(hr_trainer *trainer, hr_worker *worker, const char *name,
-                           const hr_stream_options *options, hr_shared_pass **out, hr_error *err)
+hr_status hr__pass_request(hr_trainer *trainer, hr_worker *worker, uint32_t request,
+                           const char *name, const hr_stream_options *options, hr_shared_pass **out,
+                           hr_error *err)
 {
     hr_shared_pass wanted = {.key = {.options = *options}};
     hr_pass_key *key = &wanted.key;
@@ -184,19 +189,18 @@ hr_status hr__pass_request(hr_trainer *trainer, hr_worker *worker, const char *n
     HR_TRY(find_count(trainer, key, &count, err));
     bool *seen = &worker->restored[key->dataset - trainer->options.datasets];
     const hr_position *position = hr__checkpoint_position(&trainer->restored, name);
-    if (!*seen && position && !key->has_position) {
-        wanted.restored = true;
-        count->requests[worker->rank] = requests_before(key, position);
-    }
-    *seen = true;
-    wanted.number = count->requests[worker->rank]++;
+    wanted.restored = !*seen && position && !key->has_position;
+    wanted.number =
+        wanted.restored ? requests_before(key, position) : count->requests[worker->rank];
     wanted.only_rank = key->dataset->split ? -1 : worker->rank;
     hr_shared_pass *pass = trainer->passes;
     while (pass && !is_wanted(pass, &wanted))
         pass = pass->next;
     if (!pass)
         HR_TRY(open_pass(trainer, &wanted, &pass, err));
-    pass->asked[worker->rank] = true;
+    *seen = true; // what was refused may be asked for again
+    count->requests[worker->rank] = wanted.number + 1;
+    pass->asked[worker->rank] = request;
     worker->left_rows = 0; // it lives: what it left, it left of its own will
     *out = pass;
     return HR_OK;
@@ -205,7 +209,7 @@ hr_status hr__pass_request(hr_trainer *trainer, hr_worker *worker, const char *n
 uint64_t hr__passes_progress(hr_trainer *trainer, const hr_worker *worker, bool *waiting_out)
 {
     uint64_t delivered = (uint64_t)worker->batches;
-    *waiting_out = false;
+    *waiting_out = worker->waiting != NULL;
     for (hr_shared_pass *pass = trainer->passes; pass; pass = pass->next) {
         if (!pass->asked[worker->rank] || pass->left[worker->rank])
             continue;
@@ -223,30 +227,64 @@ static int64_t add_rows(int64_t a, int64_t b)
     return a < 0 || b < 0 ? -1 : a + b;
 }
 
-// The rank reads no more of this pass.
-static void leave(hr_shared_pass *pass, hr_worker *worker, bool died)
+bool hr__pass_may_wait(hr_trainer *trainer, hr_worker *worker)
+{
+    uint64_t taken = 0, now = hr__now_ns();
+    bool any = false;
+    for (const hr_shared_pass *pass = trainer->passes; pass; pass = pass->next) {
+        if (pass->asked[worker->rank] && !pass->left[worker->rank])
+            continue; // it would not end by that
+        for (int64_t rank = 0; rank < trainer->worker_count; rank++) {
+            hr_channel_state state;
+            if (rank == worker->rank || pass->left[rank] || trainer->workers[rank].waiting)
+                continue;
+            hr__channel_state(hr__pass_channel(pass, rank), &state);
+            taken += state.delivered + 1;
+            any = true;
+        }
+    }
+    if (!worker->waiting || taken != worker->waiting_mark)
+        worker->waiting_ns = now;
+    worker->waiting_mark = taken;
+    return any && now - worker->waiting_ns < WAIT_FOR_OTHERS_NS;
+}
+
+// Takes its figures, and gives its rank up.
+static void leave(hr_shared_pass *pass, hr_worker *worker)
 {
     hr_channel_state state;
-    int64_t rank = stream_rank(pass, worker->rank);
     hr__channel_state(hr__pass_channel(pass, worker->rank), &state);
     worker->batches += (int64_t)state.delivered;
     worker->rows += (int64_t)state.delivered_rows;
+    pass->left[worker->rank] = true;
+    hr__stream_abandon(pass->stream, stream_rank(pass, worker->rank));
+}
+
+void hr__pass_leave(hr_trainer *trainer, hr_worker *worker, uint32_t request)
+{
+    for (hr_shared_pass *pass = trainer->passes; pass; pass = pass->next)
+        if (request && pass->asked[worker->rank] == request && !pass->left[worker->rank])
+            leave(pass, worker);
+}
+
+// The rank reads no more of this pass, and we were not told why.
+static void lose(hr_shared_pass *pass, hr_worker *worker, bool died)
+{
     if (pass->asked[worker->rank]) {
-        int64_t rows = hr__stream_undelivered_rows(pass->stream, rank);
+        int64_t rows = hr__stream_undelivered_rows(pass->stream, stream_rank(pass, worker->rank));
         if (died)
             worker->undelivered_rows = add_rows(worker->undelivered_rows, rows);
         else
             worker->left_rows = add_rows(worker->left_rows, rows);
     }
-    pass->left[worker->rank] = true;
-    hr__stream_abandon(pass->stream, rank);
+    leave(pass, worker);
 }
 
 void hr__passes_leave(hr_trainer *trainer, hr_worker *worker, bool died)
 {
     for (hr_shared_pass *pass = trainer->passes; pass; pass = pass->next)
         if (!pass->left[worker->rank])
-            leave(pass, worker, died);
+            lose(pass, worker, died);
     if (died) // its socket may have closed before its process was reaped
         worker->undelivered_rows = add_rows(worker->undelivered_rows, worker->left_rows);
 }
@@ -278,6 +316,7 @@ static void close_pass(hr_trainer *trainer, hr_shared_pass **at)
 {
     hr_shared_pass *pass = *at;
     *at = pass->next;
+    trainer->passes_closed++;
     add_stats(&trainer->stats, pass->stream);
     pass_free(pass);
 }
@@ -293,7 +332,7 @@ void hr__passes_retire(hr_trainer *trainer)
             hr_channel_state state;
             hr__channel_state(hr__pass_channel(pass, rank), &state);
             if (pass->asked[rank] && state.attached && state.gone)
-                leave(pass, &trainer->workers[rank], false);
+                lose(pass, &trainer->workers[rank], false);
             else
                 needed = true;
         }

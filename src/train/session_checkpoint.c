@@ -38,6 +38,8 @@ hr_status hr__session_note_feed(hr_session *session, const char *dataset,
            strlen(dataset) + 1); // its length was checked when it was asked for
     note->epochs = HR_MAX(options->epochs, (int64_t)1);
     note->asked_epoch = options->position ? options->position->epoch : options->first_epoch;
+    note->session = session;
+    note->request = session->requests;
     note->next = session->notes;
     session->notes = note;
     *out = note;
@@ -100,6 +102,10 @@ void hr__session_feed_closed(void *arg)
     if (note->has_position && !whole)
         note->position = after_request(note, at);
     note->feed = NULL;
+    // Its batches may be kept, and its port with them: the trainer learns that nothing more is wanted. If it is gone,
+    // nobody needs to know.
+    (void)!hr__session_send(note->session, HR_WIRE_LEAVE, &note->request, sizeof note->request,
+                            NULL);
 }
 
 static hr_status gather(const hr_session *session, hr_checkpoint *out, hr_error *err)

@@ -13,6 +13,8 @@
 typedef struct hr_session_feed_note {
     struct hr_session_feed_note *next; // an older one
     char name[HR_WIRE_NAME_MAX + 1];
+    hr_session *session;
+    uint32_t request;  // that it was asked for by
     hr_feed *feed;     // NULL: closed
     bool forgotten;    // the session is gone
     bool has_position; // closed: where the next request goes on

@@ -90,6 +90,11 @@ static void tell_worker(const hr_trainer *trainer, const hr_worker *worker, uint
         tell_pass(pass, worker, now, out);
         told = true;
     }
+    if (worker->waiting) {
+        hr__text_add(out, "%s waits for room for another pass, which those have that are behind",
+                     told ? " and" : "");
+        told = true;
+    }
     if (!told)
         hr__text_add(out, "%s",
                      worker->messages == 0 ? " has not asked for anything yet"

@@ -51,6 +51,9 @@ typedef struct hr_worker {
     bool *restored;
     char *staged, *staged_metrics; // the folder that it fills; NULL: none
     int64_t left_rows; // of passes whose channel went before we knew why: undelivered if it died
+    // Its request for a feed that finds no room until others leave theirs; NULL: none
+    hr_trainer_message *waiting;
+    uint64_t waiting_tries, waiting_mark, waiting_ns; // passes closed, what others took, since when
 } hr_worker;
 
 // What was asked for, so that equal requests are known: a dataset, options, and a position of the asker's.
@@ -73,7 +76,8 @@ typedef struct hr_shared_pass {
     int64_t first_epoch;
     // Borrowed from the key or the checkpoint; NULL: at the start of first_epoch
     const hr_position *begins;
-    bool *asked, *left; // by rank
+    uint32_t *asked; // by rank: the number of its request; 0: none yet
+    bool *left;      // by rank
 } hr_shared_pass;
 
 // How often each rank asked with some key: outlives the passes.
@@ -95,7 +99,7 @@ struct hr_trainer {
     hr_memory_sampler *sampler;
     hr_shared_pass *passes;
     hr_pass_count *counts;
-    uint64_t pass_serial;
+    uint64_t pass_serial, passes_closed;
     hr_stream_stats stats; // of passes that ended
     uint64_t started_ns, ticked_ns;
 
@@ -160,10 +164,13 @@ void hr__worker_kill(hr_worker *worker);
 void hr__worker_finish(hr_worker *worker); // kills, reaps, frees
 
 // passes.c
-// options->position: the worker's own wish; NULL: none.
-HR_USE_RESULT hr_status hr__pass_request(hr_trainer *trainer, hr_worker *worker,
+// options->position: the worker's own wish; NULL: none. LIMIT: no room; hr__pass_may_wait tells whether there may be.
+HR_USE_RESULT hr_status hr__pass_request(hr_trainer *trainer, hr_worker *worker, uint32_t request,
                                          const char *dataset, const hr_stream_options *options,
                                          hr_shared_pass **out, hr_error *err);
+// Whether others still read passes that this worker has left: their room comes back. Not for ever: they must get on.
+bool hr__pass_may_wait(hr_trainer *trainer, hr_worker *worker);
+void hr__pass_leave(hr_trainer *trainer, hr_worker *worker, uint32_t request); // its feed is closed
 hr_channel *hr__pass_channel(const hr_shared_pass *pass, int64_t rank); // NULL: not of this pass
 // What the worker has taken so far, as a number that grows; *waiting_out: it waits for us.
 uint64_t hr__passes_progress(hr_trainer *trainer, const hr_worker *worker, bool *waiting_out);
@@ -187,6 +194,7 @@ extern void (*const hr__inbox_message)(hr_peer_owner *owner, hr_peer *peer, uint
 extern void (*const hr__inbox_gone)(hr_peer_owner *owner, hr_peer *peer);
 // Handles what came; does not wait.
 HR_USE_RESULT hr_status hr__inbox_drain(hr_trainer *trainer, hr_error *err);
+void hr__inbox_retry(hr_trainer *trainer); // requests that wait for room
 void hr__inbox_free(hr_trainer *trainer);
 
 #endif

@@ -9,6 +9,7 @@
 //             STATS       name                                         the statistics of a dataset
 //             CHECKPOINT  u32 request, metrics                         where shall it go?
 //             COMMIT      u32 request, u32 whether it is there         what was staged is whole and durable, or is not
+//             LEAVE       u32 request                                  the feed that it was answered by is closed
 //   trainer   FED         u32 request, i32 status, u32 bytes, position, text
 //                                                                      where it begins; channel to open, or why not
 //             TEXT        u32 last, text                               answers STATS
@@ -35,6 +36,7 @@ enum {
     HR_WIRE_STATS,
     HR_WIRE_CHECKPOINT,
     HR_WIRE_COMMIT,
+    HR_WIRE_LEAVE,
     HR_WIRE_FED = 80,
     HR_WIRE_TEXT,
     HR_WIRE_STAGE,

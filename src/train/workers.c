@@ -113,7 +113,9 @@ void hr__worker_finish(hr_worker *worker)
     hr__free(worker->restored);
     hr__free(worker->staged);
     hr__free(worker->staged_metrics);
+    hr__free(worker->waiting);
     worker->message = worker->staged = worker->staged_metrics = NULL;
     worker->details = NULL;
+    worker->waiting = NULL;
     worker->restored = NULL;
 }

@@ -5,7 +5,7 @@ import inspect
 import json
 import os
 
-from .._feeds import Batches, Feeds, Passes, stream_options
+from .._feeds import Feeds, Passes, stream_options
 from .checkpoint import Checkpoint
 
 _session = None  # in a worker: its end of the trainer
@@ -35,7 +35,7 @@ class DatasetShard(Feeds):
         return epochs, stream_options(batch_size, **order)
 
     def _begin(self, form, batch_size, order):
-        return Batches(self._passes.feed(*self._options(batch_size, order)), form, ends=False)
+        return self._passes.batches(form, *self._options(batch_size, order))
 
     def _schema(self, batch_size, order):
         return self._passes.schema(*self._options(batch_size, order))
@@ -43,9 +43,8 @@ class DatasetShard(Feeds):
     @property
     def epoch(self):
         """The number of the epoch that it stands in."""
-        if self._passes.last is not None:
-            return self._passes.last.position()['epoch']
-        return self._passes.loaded['epoch'] if self._passes.loaded else self._restored
+        state = self._passes.state_dict()
+        return self._restored if state is None else state['epoch']
 
     def epochs(self, count):
         """Numbers of epochs below count, from the one on where it stands: 0, or that of the checkpoint."""
@@ -64,7 +63,7 @@ class DatasetShard(Feeds):
 
     def feed_stats(self):
         """Where this worker's time went, in the last stream it read."""
-        return self._passes.last.stats()
+        return self._passes.stats()
 
 
 def _restored(what):
