@@ -264,7 +264,7 @@ hr_status hr__chain_rename(hr_chain *chain, const char *from, const char *to, hr
 
 // --- packing ---
 
-static hr_status check_packed(const hr_node *n, const char *name, const hr_pack *pack, hr_num num,
+static hr_status check_packed(const hr_node *n, const char *name, hr_num num,
                               hr_error *err)
 {
     char type[96], wanted[32];
@@ -311,7 +311,7 @@ static hr_status make_pack(hr_chain *c, const hr_pack *pack, const int32_t *inde
         list[i] = c->outputs.items[indexes[i]].node;
         names[i] = pack->names[i];
         const hr_node *a = hr__graph_node(&c->graph, list[i]);
-        HR_GO(check_packed(a, names[i], pack, num, err));
+        HR_GO(check_packed(a, names[i], num, err));
         nullable |= a->nullable;
         if (HR_ADD_OVERFLOWS(n.row_values, a->row_values, &n.row_values))
             HR_GO(HR_FAIL(err, HR_LIMIT, "pack: a row has too many values"));

@@ -412,8 +412,8 @@ static void remote_close(void *context, hr_port *port)
     hr__mutex_lock(&end->client->lock);
     bool tell = !end->client->closed;
     hr__mutex_unlock(&end->client->lock);
-    if (tell && send_packet(end->client, &packet, NULL) != HR_OK)
-        tell = false; // it is gone, or it learns from the end of the connection
+    if (tell) // fails: it is gone, or learns from the end of the connection
+        (void)!send_packet(end->client, &packet, NULL);
     if (end->ring)
         hr__unmap(end->ring, end->ring_bytes);
     unref_client(end->client);
