@@ -100,7 +100,7 @@ int main(int argc, char **argv)
             status = pass(feed, &seen, &seconds[i], &err);
     }
     if (rt)
-        hr_runtime_memory(rt, &memory);
+        hr_runtime_memory(rt, &memory, sizeof memory);
     hr_feed_close(&feed);
     hr_dataset_unref(&data);
     hr_runtime_close(&rt);

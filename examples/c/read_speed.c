@@ -45,7 +45,7 @@ int main(int argc, char **argv)
     while (status == HR_OK)
         status = read_epoch(feed, &err);
     if (status == HR_END) {
-        hr_feed_get_stats(feed, &stats);
+        hr_feed_get_stats(feed, &stats, sizeof stats);
         printf("%lld batches; waited %.3f s for them, %.3f s for the first; own time %.3f s\n",
                (long long)stats.batches, stats.wait_s, stats.first_batch_s, stats.own_s);
     } else {

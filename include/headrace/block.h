@@ -41,9 +41,9 @@ typedef struct hr_column {
 HR_API hr_block *hr_block_ref(const hr_block *block);
 HR_API void hr_block_unref(hr_block **block);
 HR_API int64_t hr_block_rows(const hr_block *block);
-/** Borrowed. */
+/** Borrowed from the block. */
 HR_API const hr_schema *hr_block_schema(const hr_block *block);
-/** Borrowed; NULL when index is out of range. */
+/** Borrowed from the block; NULL when index is out of range. */
 HR_API const hr_column *hr_block_column(const hr_block *block, int32_t index);
 /** Bytes of the rows' own data: values, offsets, validity; a view counts its rows only. */
 HR_API int64_t hr_block_bytes(const hr_block *block);

@@ -87,14 +87,14 @@ HR_API HR_USE_RESULT hr_status hr_dataset_filter(const hr_dataset *dataset, cons
 HR_API HR_USE_RESULT hr_status hr_dataset_filter_expr(const hr_dataset *dataset,
                                                       const hr_expr *predicate, hr_dataset **out,
                                                       hr_error *err);
-/** names: NULL-ended. NOT_FOUND names the column and lists those there are. */
+/** These columns, in this order. names: NULL-ended. NOT_FOUND names the column and lists those there are. */
 HR_API HR_USE_RESULT hr_status hr_dataset_select(const hr_dataset *dataset,
                                                  const char *const *names, hr_dataset **out,
                                                  hr_error *err);
 /** All columns but these. NOT_FOUND as hr_dataset_select. */
 HR_API HR_USE_RESULT hr_status hr_dataset_drop(const hr_dataset *dataset, const char *const *names,
                                                hr_dataset **out, hr_error *err);
-/** INVALID: there is a column `to` already. NOT_FOUND as hr_dataset_select. */
+/** Another name for a column. INVALID: there is a column `to` already. NOT_FOUND as hr_dataset_select. */
 HR_API HR_USE_RESULT hr_status hr_dataset_rename(const hr_dataset *dataset, const char *from,
                                                  const char *to, hr_dataset **out, hr_error *err);
 
@@ -177,11 +177,16 @@ HR_API HR_USE_RESULT hr_status hr_dataset_map_process(const hr_dataset *dataset,
  *  until the runtime hangs up. A failure of `function` carries err->message and, from *details, up
  *  to 64 KiB of bytes (a pickled exception) to the runtime's side. Returns HR_END. */
 typedef struct hr_function_server {
+    size_t size;
     hr_status (*begin)(void *context, const void *payload, size_t bytes, hr_error *err);
     hr_status (*function)(void *context, const hr_block *in, hr_block **out, const void **details,
                           size_t *details_bytes, hr_error *err);
     void *context;
 } hr_function_server;
+#define HR_FUNCTION_SERVER_INIT                                                                    \
+    {                                                                                              \
+        sizeof(hr_function_server), NULL, NULL, NULL                                               \
+    }
 HR_API HR_USE_RESULT hr_status hr_function_serve(const hr_function_server *server, hr_error *err);
 /** The details of the last HR_USER failure that this thread was given (borrowed until its next
  *  call); NULL when there are none. */
@@ -288,6 +293,7 @@ HR_API HR_USE_RESULT hr_status hr_dataset_explain(const hr_dataset *dataset, cha
 HR_API HR_USE_RESULT hr_status hr_dataset_stats(const hr_dataset *dataset, bool json, char **out,
                                                 hr_error *err);
 
+/** What was read at the sources of a dataset. Fields are appended in later releases. */
 typedef struct hr_source_stats {
     /** Origins of its rows: files, ranges, blocks; none when it was materialised */
     int64_t sources;
@@ -295,9 +301,11 @@ typedef struct hr_source_stats {
     int64_t rows_read;  /**< that they gave so far, to whoever read them */
     int64_t bytes_read; /**< from storage; of origins without storage the bytes of the values */
 } hr_source_stats;
-/** How much was read at the sources, since they were opened, through any dataset made of them. */
+/** How much was read at the sources, since they were opened, through any dataset made of them.
+ *  out_bytes: sizeof *out. */
 HR_API HR_USE_RESULT hr_status hr_dataset_get_source_stats(const hr_dataset *dataset,
-                                                           hr_source_stats *out, hr_error *err);
+                                                           hr_source_stats *out, size_t out_bytes,
+                                                           hr_error *err);
 
 /* --- results --- */
 

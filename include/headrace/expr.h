@@ -51,9 +51,12 @@ extern "C" {
 
 typedef struct hr_expr hr_expr;
 
-/** INVALID: the message has the position and what was expected there. */
+/** Reads the text form. *out is a reference, as in all of these. INVALID: the message has the position and what was
+ *  expected there; LIMIT: it is too long or too deep. */
 HR_API HR_USE_RESULT hr_status hr_expr_parse(const char *text, hr_expr **out, hr_error *err);
+/** A column by its name, which is looked up when the expression meets a schema. */
 HR_API HR_USE_RESULT hr_status hr_expr_column(const char *name, hr_expr **out, hr_error *err);
+/** Literals. Text is copied; null has the type of what it meets. */
 HR_API HR_USE_RESULT hr_status hr_expr_int(int64_t value, hr_expr **out, hr_error *err);
 HR_API HR_USE_RESULT hr_status hr_expr_float(double value, hr_expr **out, hr_error *err);
 HR_API HR_USE_RESULT hr_status hr_expr_bool(bool value, hr_expr **out, hr_error *err);
@@ -63,7 +66,7 @@ HR_API HR_USE_RESULT hr_status hr_expr_null(hr_expr **out, hr_error *err);
  *  INVALID: no such function, wrong count of arguments. */
 HR_API HR_USE_RESULT hr_status hr_expr_call(const char *function, hr_expr *const *args,
                                             int32_t count, hr_expr **out, hr_error *err);
-/** `type` is a number or BOOL. */
+/** The argument as another type. INVALID: `type` is no number and not BOOL. */
 HR_API HR_USE_RESULT hr_status hr_expr_cast(const hr_expr *arg, hr_type_id type, hr_expr **out,
                                             hr_error *err);
 HR_API hr_expr *hr_expr_ref(const hr_expr *expr);

@@ -20,7 +20,7 @@ extern "C" {
 typedef struct hr_feed hr_feed;
 typedef struct hr_batch hr_batch;
 
-/** Where a reader's time went, in seconds, since it was opened. */
+/** Where a reader's time went, in seconds, since it was opened. Fields are appended in later releases. */
 typedef struct hr_feed_stats {
     int64_t batches, rows, bytes, epochs;
     double delay_p50_s, delay_p95_s, delay_max_s; /**< waiting for the next batch */
@@ -49,8 +49,10 @@ HR_API HR_USE_RESULT hr_status hr_feed_open_rank(hr_stream *stream, int64_t rank
                                                  const hr_feed_options *options, hr_feed **out,
                                                  hr_error *err);
 HR_API void hr_feed_close(hr_feed **feed); /**< batches that are still held stay valid */
-/** The next batch of the epoch; HR_END at its end (again until hr_feed_next_epoch). Errors of the
- *  pipeline come from here. */
+/** The next batch of the epoch; *out is a reference. END: the epoch is over (again until
+ *  hr_feed_next_epoch). TIMEOUT: nothing came within timeout_s. CANCELLED: the stream or its runtime
+ *  was closed or interrupted. Failures of the pipeline (IO, CORRUPT, INVALID, LIMIT, USER) come from
+ *  here, behind the batches that were made before them. */
 HR_API HR_USE_RESULT hr_status hr_feed_next(hr_feed *feed, hr_batch **out, hr_error *err);
 /** Goes to the next epoch; what is left of this one is passed over. HR_END: there is none. */
 HR_API HR_USE_RESULT hr_status hr_feed_next_epoch(hr_feed *feed, hr_error *err);
@@ -63,8 +65,9 @@ HR_API void hr_feed_position(const hr_feed *feed, hr_position *out);
  *  hr_dataset_stream says, or the position is behind the last epoch. After a failure it stands where it stood. */
 HR_API HR_USE_RESULT hr_status hr_feed_go_on(hr_feed *feed, const hr_position *position,
                                              hr_error *err);
-HR_API void hr_feed_get_stats(hr_feed *feed, hr_feed_stats *out);
-/** Borrowed. */
+/** out_bytes: sizeof *out. */
+HR_API void hr_feed_get_stats(hr_feed *feed, hr_feed_stats *out, size_t out_bytes);
+/** The schema of the batches. Borrowed from the feed. */
 HR_API const hr_schema *hr_feed_schema(const hr_feed *feed);
 
 /* --- positions as text --- */
@@ -87,13 +90,13 @@ HR_API hr_batch *hr_batch_ref(const hr_batch *batch);
 HR_API void hr_batch_unref(hr_batch **batch);
 HR_API int64_t hr_batch_rows(const hr_batch *batch);
 HR_API int64_t hr_batch_bytes(const hr_batch *batch); /**< of its rows' data */
-HR_API int64_t hr_batch_epoch(const hr_batch *batch);
-HR_API int64_t hr_batch_step(const hr_batch *batch);
+HR_API int64_t hr_batch_epoch(const hr_batch *batch); /**< its number; the first is first_epoch */
+HR_API int64_t hr_batch_step(const hr_batch *batch);  /**< of the epoch, from 0 */
 /** The first row's index in the order of its epoch, over all ranks. */
 HR_API int64_t hr_batch_first_row(const hr_batch *batch);
 /** The batch as a block: a new reference; the batch's memory stays as long as either. */
 HR_API HR_USE_RESULT hr_status hr_batch_block(const hr_batch *batch, hr_block **out, hr_error *err);
-/** Borrowed. NOT_FOUND lists the columns there are. */
+/** A column by its name. Borrowed from the batch. NOT_FOUND lists the columns there are. */
 HR_API HR_USE_RESULT hr_status hr_batch_column(const hr_batch *batch, const char *name,
                                                const hr_column **out, hr_error *err);
 

@@ -9,9 +9,19 @@
  *     feed.h      a trainer's end of it       train.h    worker processes, the ingest check
  *
  * Conventions. Every call that can fail returns hr_status and takes an hr_error last, which may be
- * NULL; outputs are set on success alone. "Borrows" means until the call returns or as stated;
- * "takes", also on failure; "returns a reference", yours to unref. Option structs begin with their
- * size, come from HR_X_OPTIONS_INIT, and zero always means the default; NULL means all defaults.
+ * NULL; outputs are set on success alone. Any such call may return NOMEM, and HR_DENIED after fork();
+ * what else it returns stands beside it. "Borrows" means until the call returns or as stated;
+ * "takes", also on failure; "returns a reference", yours to unref. hr_x_ref gives a further
+ * reference; hr_x_unref, hr_x_close and hr_x_free take the address of a pointer, which may be NULL,
+ * and leave NULL there. Text is UTF-8 and ends with 0; functions that print into a buffer of `room`
+ * bytes cut what is too long, and return the buffer.
+ *
+ * Structs. What may grow says how large it is: option structs begin with their size and come from
+ * HR_X_OPTIONS_INIT (zero always means the default; NULL means all defaults); calls that fill in
+ * statistics are told sizeof their struct and write no more. Structs that the library allocates grow
+ * at their end, and are reached through pointers, one each. All others (hr_type, hr_column, hr_tensor,
+ * hr_position, elements of arrays that you pass) stay as they are for as long as the library's
+ * major version; what is said to be unstable does not.
  *
  * Threads. Immutable things (schemas, blocks, expressions, datasets, preprocessors, batches) and
  * the runtime may be shared; things with state (streams, feeds, sessions) have one user at a time.

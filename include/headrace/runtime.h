@@ -23,9 +23,9 @@ typedef struct hr_runtime_options {
     /** Bytes for shared memory and the pipeline's heap together. Default: the smaller of 30 % of
      *  the available memory and half of what the control group leaves; HEADRACE_MEMORY. */
     int64_t memory_bytes;
-    /** That decode and transform. Default: the processors of this process; HEADRACE_THREADS */
+    /** Threads that decode and transform. Default: the processors of this process; HEADRACE_THREADS */
     int64_t threads;
-    int64_t io_threads; /**< that read ahead. Default 4 */
+    int64_t io_threads; /**< threads that read ahead. Default 4 */
     /** Where what does not fit goes. Default: HEADRACE_SPILL, TMPDIR, /var/tmp. "none": nowhere */
     const char *spill_dir;
     /** Slots that trainers share; ingest takes none. Default: the processors of this process, and no
@@ -44,7 +44,7 @@ HR_API HR_USE_RESULT hr_status hr_runtime_open(const hr_runtime_options *options
 /** Ends its threads and gives the memory back. Streams that are still open end as HR_CANCELLED. */
 HR_API void hr_runtime_close(hr_runtime **runtime);
 
-/** What a runtime holds now, and held at most. */
+/** What a runtime holds now, and held at most. Fields are appended in later releases. */
 typedef struct hr_memory_stats {
     uint64_t budget_bytes;
     uint64_t used_bytes, peak_bytes;             /**< arena pages and pipeline heap together */
@@ -57,9 +57,10 @@ typedef struct hr_memory_stats {
     uint64_t leased_bytes,
         copied_bytes; /**< held by consumers now; copied because they held too much */
 } hr_memory_stats;
-HR_API void hr_runtime_memory(hr_runtime *runtime, hr_memory_stats *out);
+/** out_bytes: sizeof *out. */
+HR_API void hr_runtime_memory(hr_runtime *runtime, hr_memory_stats *out, size_t out_bytes);
 
-/** The ledger of slots that trainers take (train.h). */
+/** The ledger of slots that trainers take (train.h). Fields are appended in later releases. */
 typedef struct hr_slots_stats {
     double cpus, gpus;           /**< there are */
     double cpus_used, gpus_used; /**< taken now */
@@ -67,7 +68,8 @@ typedef struct hr_slots_stats {
     int64_t ingest_threads,
         ingest_threads_reserved; /**< that decode and transform; of them, reserved */
 } hr_slots_stats;
-HR_API void hr_runtime_slots(hr_runtime *runtime, hr_slots_stats *out);
+/** out_bytes: sizeof *out. */
+HR_API void hr_runtime_slots(hr_runtime *runtime, hr_slots_stats *out, size_t out_bytes);
 /** How many threads decode and transform. */
 HR_API int hr_runtime_threads(const hr_runtime *runtime);
 /** "budget 7.1 GiB (30 % of available memory), 2 threads, spill to /var/tmp": one line. Returns buffer. */

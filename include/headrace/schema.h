@@ -84,6 +84,7 @@ HR_API HR_USE_RESULT hr_status hr_schema_make(const hr_field *fields, int32_t co
                                               hr_schema **out, hr_error *err);
 HR_API hr_schema *hr_schema_ref(const hr_schema *schema);
 HR_API void hr_schema_unref(hr_schema **schema);
+/** How many fields it has. */
 HR_API int32_t hr_schema_count(const hr_schema *schema);
 /** Borrowed; NULL when index is out of range. */
 HR_API const hr_field *hr_schema_field(const hr_schema *schema, int32_t index);

@@ -101,13 +101,15 @@ typedef struct hr_stream_options {
 HR_API HR_USE_RESULT hr_status hr_dataset_stream(const hr_dataset *dataset,
                                                  const hr_stream_options *options, hr_stream **out,
                                                  hr_error *err);
-/** Borrowed. The schema of the batches. */
+/** The schema of the batches. Borrowed from the stream. */
 HR_API const hr_schema *hr_stream_schema(const hr_stream *stream);
+/** How many readers it has. */
 HR_API int64_t hr_stream_ranks(const hr_stream *stream);
 /** Ends it: work under way is cancelled, memory goes back when the last batch is given back. */
 HR_API void hr_stream_close(hr_stream **stream);
 
-/** Where the pipeline's threads were busy while this stream ran, in thread-seconds, and what became of its memory. */
+/** Where the pipeline's threads were busy while this stream ran, in thread-seconds, and what became of its memory.
+ *  Fields are appended in later releases. */
 typedef struct hr_stream_stats {
     double storage_s, decompress_s, decode_s, transform_s, function_s, batch_s, spill_s,
         memory_s; /**< memory_s: waiting for room */
@@ -120,7 +122,8 @@ typedef struct hr_stream_stats {
     int64_t memory_rows;  /**< taken decoded from memory, as an earlier epoch left them */
     int64_t reread_rows;  /**< read and decoded again, in epochs after the first */
 } hr_stream_stats;
-HR_API void hr_stream_get_stats(const hr_stream *stream, hr_stream_stats *out);
+/** out_bytes: sizeof *out. */
+HR_API void hr_stream_get_stats(const hr_stream *stream, hr_stream_stats *out, size_t out_bytes);
 
 #ifdef __cplusplus
 }

@@ -33,6 +33,7 @@ typedef enum hr_worker_end {
     HR_WORKER_CANCELLED = 4, /**< ended with the run */
 } hr_worker_end;
 
+/** What became of a worker. Fields are appended in later releases. */
 typedef struct hr_worker_result {
     int64_t rank;
     hr_worker_end end;
@@ -60,7 +61,8 @@ typedef struct hr_trainer_options {
     size_t payload_bytes;
     const hr_trainer_dataset *datasets;
     int32_t dataset_count;
-    /** A worker that asks for nothing and reports nothing for so long is ended; 0: never */
+    /** A worker that asks for nothing and reports nothing for so long is ended; 0: never. Counted from
+     *  its start, so more than its imports take */
     double worker_idle_s;
     /** Called for each report (metrics coalesce when a worker is faster) and each line that a worker
      *  prints through its session (rank -1: the trainer's own words, as the watchdog's). May be
@@ -114,7 +116,7 @@ typedef struct hr_trainer_options {
             0, 0, 0, 0, NULL, NULL, 0, NULL, false, NULL, 0, 0, false, 0, NULL, NULL, 0            \
     }
 
-/** One start of all workers, up to its end. */
+/** One start of all workers, up to its end. Fields are appended in later releases. */
 typedef struct hr_trainer_life {
     double seconds;
     int64_t from_checkpoint; /**< number of the checkpoint it began from; -1: none */
@@ -123,16 +125,18 @@ typedef struct hr_trainer_life {
     char *reason; /**< one line; NULL: it came to its end */
 } hr_trainer_life;
 
+/** What became of a run. Allocated by the library, with all that it points to; fields are appended in later
+ *  releases. */
 typedef struct hr_trainer_result {
     int64_t worker_count;
-    hr_worker_result *workers; /**< of the last life */
+    hr_worker_result **workers; /**< by rank, of the last life */
     /** Largest sample of the workers' and this process's anonymous memory together */
     uint64_t peak_anonymous_bytes;
-    hr_stream_stats stream; /**< of all streams that workers opened */
+    hr_stream_stats *stream; /**< sums over all streams that workers opened */
     double seconds;
     uint64_t peak_bytes; /**< the same with the arena's pages, each counted once */
     int64_t life_count;  /**< 1 + restarts */
-    hr_trainer_life *lives;
+    hr_trainer_life **lives;
     int64_t checkpoints; /**< committed by this trainer */
     /** Path of the last one committed, or of the one resumed from; NULL: none */
     char *last_checkpoint;
@@ -154,6 +158,7 @@ HR_API HR_USE_RESULT hr_status hr_trainer_start(hr_runtime *runtime,
 HR_API HR_USE_RESULT hr_status hr_trainers_wait(hr_trainer *const *trainers, int32_t count,
                                                 double timeout_s, int32_t *ended_out,
                                                 hr_error *err);
+/** Whether hr_trainers_wait would return for it at once. */
 HR_API bool hr_trainer_has_ended(const hr_trainer *trainer);
 /** Asks: its workers are ended, and hr_trainers_wait tells when they are. Any thread. */
 HR_API void hr_trainer_cancel(hr_trainer *trainer);
@@ -234,24 +239,25 @@ HR_API int hr_worker_main(hr_worker_loop loop, void *context);
 
 typedef struct hr_check_options {
     size_t size;
-    int64_t workers;
+    int64_t workers;         /**< default 1 */
     int64_t batch_rows;      /**< 0: whole blocks */
     int64_t epochs;          /**< default 1 */
     double seconds;          /**< when set: whole epochs until so long has passed */
     int64_t prefetch_blocks; /**< as hr_stream_options */
     bool bulk;               /**< materialise first */
     bool touch;              /**< read every byte of every batch in the worker, and checksum it */
-    hr_shuffle shuffle;
+    hr_shuffle shuffle;      /**< as hr_stream_options, as are the two below */
     uint64_t seed;
     int64_t window_rows;
-    double worker_idle_s;
+    double worker_idle_s; /**< as hr_trainer_options */
     /** A program that calls hr_check_worker; NULL: this one with the argument "worker" */
     const char *worker_program;
     /** The age of this process when the command began: first_batch_s counts from there. */
     double start_s;
-    hr_status (*on_tick)(void *context, int64_t rows, int64_t rows_expected,
-                         hr_error *err); /**< progress */
-    void *context;
+    /** About ten times a second, with the rows read by all workers and those there will be (-1: not
+     *  known). Another value than HR_OK ends the check with it. May be NULL */
+    hr_status (*on_tick)(void *context, int64_t rows, int64_t rows_expected, hr_error *err);
+    void *context;      /**< of on_tick */
     const char *digest; /**< as hr_feed_options: what each worker was given, for hr_digest_diff */
     int64_t global_batch_rows; /**< as hr_stream_options, as are those below */
     hr_tail tail;
@@ -276,6 +282,8 @@ HR_API HR_USE_RESULT hr_status hr_check_print(const hr_check_report *report, boo
 HR_API HR_USE_RESULT hr_status hr_check_print_html(const hr_check_report *report, char **out,
                                                    hr_error *err);
 HR_API void hr_check_free(hr_check_report **report);
+
+/* The page of a trainer that measured itself. Unstable: these structs may change in any release before 1.0. */
 
 /** What was seen at a moment of a loop. */
 typedef struct hr_check_sample {

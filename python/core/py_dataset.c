@@ -412,7 +412,7 @@ static PyObject *dataset_source_stats(py_dataset *self, PyObject *unused)
 {
     hr_source_stats s;
     hr_error err = HR_ERROR_INIT;
-    hr_status status = hr_dataset_get_source_stats(self->handle, &s, &err);
+    hr_status status = hr_dataset_get_source_stats(self->handle, &s, sizeof s, &err);
     if (status)
         return py_raise(py_state_of((PyObject *)self), status, &err);
     return Py_BuildValue("{s:L,s:L,s:L,s:L}", "sources", (long long)s.sources, "rows",

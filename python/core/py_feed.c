@@ -284,7 +284,7 @@ static PyObject *feed_stats(py_feed *self, PyObject *unused)
     hr_feed_stats s;
     if (refuse(self))
         return NULL;
-    hr_feed_get_stats(self->handle, &s);
+    hr_feed_get_stats(self->handle, &s, sizeof s);
     return Py_BuildValue(
         "{s:L,s:L,s:L,s:L,s:d,s:d,s:d,s:d,s:d,s:d,s:L,s:L}", "batches", (long long)s.batches,
         "rows", (long long)s.rows, "bytes", (long long)s.bytes, "epochs", (long long)s.epochs,

@@ -82,7 +82,7 @@ static hr_status call(void *context, const hr_block *in, hr_block **out, const v
 PyObject *py_function_serve(PyObject *module, PyObject *args)
 {
     serving s = {.state = py_module_state(module)};
-    hr_function_server server = {begin, call, &s};
+    const hr_function_server server = {sizeof server, begin, call, &s};
     hr_error err = HR_ERROR_INIT;
     if (!PyArg_ParseTuple(args, "OO", &s.begin, &s.describe))
         return NULL;

@@ -59,7 +59,7 @@ static PyObject *runtime_memory(py_runtime *self, PyObject *unused)
     hr_memory_stats s;
     if (check_open(self))
         return NULL;
-    hr_runtime_memory(self->handle, &s);
+    hr_runtime_memory(self->handle, &s, sizeof s);
     return Py_BuildValue(
         "{s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:d,s:d,s:K,s:K,s:K}", "budget_bytes",
         (unsigned long long)s.budget_bytes, "used_bytes", (unsigned long long)s.used_bytes,
@@ -80,7 +80,7 @@ static PyObject *runtime_slots(py_runtime *self, PyObject *unused)
     hr_slots_stats s;
     if (check_open(self))
         return NULL;
-    hr_runtime_slots(self->handle, &s);
+    hr_runtime_slots(self->handle, &s, sizeof s);
     return Py_BuildValue("{s:d,s:d,s:d,s:d,s:L,s:L,s:L}", "cpus", s.cpus, "gpus", s.gpus,
                          "cpus_used", s.cpus_used, "gpus_used", s.gpus_used, "holders",
                          (long long)s.holders, "ingest_threads", (long long)s.ingest_threads,

@@ -116,16 +116,16 @@ static PyObject *list_of(int64_t count, PyObject *(*make)(const void *from, int6
 
 static PyObject *worker_at(const void *from, int64_t i)
 {
-    return worker_dict(&((const hr_worker_result *)from)[i]);
+    return worker_dict(((hr_worker_result *const *)from)[i]);
 }
 static PyObject *life_at(const void *from, int64_t i)
 {
-    return life_dict(&((const hr_trainer_life *)from)[i]);
+    return life_dict(((hr_trainer_life *const *)from)[i]);
 }
 
 static PyObject *result_dict(const hr_trainer_result *r)
 {
-    const hr_stream_stats *s = &r->stream;
+    const hr_stream_stats *s = r->stream;
     PyObject *workers = list_of(r->worker_count, worker_at, r->workers);
     PyObject *lives = list_of(r->life_count, life_at, r->lives);
     PyObject *last =

@@ -226,33 +226,34 @@ static hr_status fill(const hr_option_row *row, void *options, hr_error *err)
 }
 
 // Copies what the caller's struct has and we know; a longer struct may only have zeros behind that.
-static hr_status copy_in(const hr_option_table *table, const void *from, void *to, hr_error *err)
+hr_status hr__options_copy(const char *name, const void *from, void *to, size_t struct_bytes,
+                           hr_error *err)
 {
     size_t size;
-    memset(to, 0, table->struct_bytes);
+    memset(to, 0, struct_bytes);
+    memcpy(to, &struct_bytes, sizeof struct_bytes);
     if (!from)
         return HR_OK;
     memcpy(&size, from, sizeof size);
     if (size < sizeof size)
         return HR_FAIL(err, HR_INVALID,
-                       "%s options: their size is %zu: make them with the _INIT macro", table->name,
-                       size);
-    for (size_t at = table->struct_bytes; at < size; at++) {
+                       "%s options: their size is %zu: make them with the _INIT macro", name, size);
+    for (size_t at = struct_bytes; at < size; at++) {
         if (((const uint8_t *)from)[at])
             return HR_FAIL(err, HR_UNSUPPORTED,
                            "%s options: byte %zu is set, this release knows %zu: the program was "
                            "built for a newer headrace than %s",
-                           table->name, at, table->struct_bytes, hr_version());
+                           name, at, struct_bytes, hr_version());
     }
-    memcpy(to, from, HR_MIN(size, table->struct_bytes));
+    memcpy((uint8_t *)to + sizeof size, (const uint8_t *)from + sizeof size,
+           HR_MIN(size, struct_bytes) - sizeof size);
     return HR_OK;
 }
 
 hr_status hr__options_resolve(const hr_option_table *table, const void *from, void *to,
                               hr_error *err)
 {
-    HR_TRY(copy_in(table, from, to, err));
-    memcpy(to, &table->struct_bytes, sizeof table->struct_bytes);
+    HR_TRY(hr__options_copy(table->name, from, to, table->struct_bytes, err));
     for (size_t i = 0; i < table->row_count; i++) {
         const hr_option_row *row = &table->rows[i];
         if (is_zero(row, to))
@@ -260,6 +261,13 @@ hr_status hr__options_resolve(const hr_option_table *table, const void *from, vo
         HR_TRY(check_bounds(row, to, err));
     }
     return HR_OK;
+}
+
+void hr__stats_copy(void *out, size_t out_bytes, const void *from, size_t from_bytes)
+{
+    size_t known = HR_MIN(out_bytes, from_bytes);
+    memcpy(out, from, known);
+    memset((uint8_t *)out + known, 0, out_bytes - known);
 }
 
 // The command line writes batch-rows, the struct batch_rows.

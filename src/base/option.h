@@ -34,10 +34,15 @@ typedef struct hr_option_table {
     size_t row_count;
 } hr_option_table;
 
-// Copies the user's struct (NULL: all defaults; short: zero tail) into `to` (struct_bytes) with defaults applied and
-// bounds checked. INVALID names the option, the value and the bounds.
+// Copies the user's struct (NULL: zeros; short: zero tail) into `to`, with our size. INVALID: it has no size;
+// UNSUPPORTED: it is longer, and something is set there.
+HR_USE_RESULT hr_status hr__options_copy(const char *name, const void *from, void *to,
+                                         size_t struct_bytes, hr_error *err);
+// The same with defaults applied and bounds checked. INVALID names the option, the value and the bounds.
 HR_USE_RESULT hr_status hr__options_resolve(const hr_option_table *table, const void *from,
                                             void *to, hr_error *err);
+// The other way: of what is counted (`from`) as much as the caller's struct has, zeros behind what we know.
+void hr__stats_copy(void *out, size_t out_bytes, const void *from, size_t from_bytes);
 // Sets one field from text, as the command line does.
 HR_USE_RESULT hr_status hr__option_parse(const hr_option_table *table, const char *name,
                                          const char *value, void *to, hr_error *err);

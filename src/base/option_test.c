@@ -68,6 +68,16 @@ static void options__longer_struct_must_be_zero_there(void **state)
     assert_status(hr__options_resolve(&table, &given, &j, &err), HR_UNSUPPORTED);
 }
 
+static void stats__write_what_the_caller_has_room_for(void **state)
+{
+    const int64_t counted[] = {1, 2, 3};
+    int64_t out[] = {-1, -1, -1, -1, -1};
+    hr__stats_copy(out, 2 * sizeof *out, counted, sizeof counted); // built for an older library
+    assert_true(out[0] == 1 && out[1] == 2 && out[2] == -1);
+    hr__stats_copy(out, 4 * sizeof *out, counted, sizeof counted); // for a newer one
+    assert_true(out[2] == 3 && out[3] == 0 && out[4] == -1);
+}
+
 static void options__bounds_name_the_option(void **state)
 {
     job given = {.size = sizeof given, .batch_rows = -2}, j;
@@ -186,6 +196,7 @@ int main(void)
         cmocka_unit_test(options__null_means_defaults),
         cmocka_unit_test(options__short_struct_has_a_zero_tail),
         cmocka_unit_test(options__longer_struct_must_be_zero_there),
+        cmocka_unit_test(stats__write_what_the_caller_has_room_for),
         cmocka_unit_test(options__bounds_name_the_option),
         cmocka_unit_test(options__environment_fills_what_was_left_alone),
         cmocka_unit_test(options__parse_as_the_command_line),

@@ -314,7 +314,7 @@ static void service_stats(void *context, const char *what, hr_text *out)
     hr__store_stats(rt->store, &s);
     if (strcmp(what, "json") == 0) {
         hr_slots_stats slots;
-        hr_runtime_slots(rt, &slots);
+        hr_runtime_slots(rt, &slots, sizeof slots);
         hr__text_add(out,
                      "{\"pid\": %lld, \"budget_bytes\": %llu, \"used_bytes\": %llu, "
                      "\"arena_charged_bytes\": %llu, "
@@ -354,11 +354,11 @@ hr_status hr__runtime_service(hr_runtime *runtime, hr_service **out, hr_error *e
 
 // --- figures ---
 
-void hr_runtime_memory(hr_runtime *runtime, hr_memory_stats *out)
+void hr_runtime_memory(hr_runtime *runtime, hr_memory_stats *out, size_t out_bytes)
 {
     hr_store_stats s;
     hr__store_stats(runtime->store, &s);
-    *out = (hr_memory_stats){
+    const hr_memory_stats now = {
         .budget_bytes = runtime->ledger.limit_bytes,
         .used_bytes = atomic_load_explicit(&runtime->ledger.used_bytes, memory_order_relaxed),
         .peak_bytes = atomic_load_explicit(&runtime->ledger.peak_bytes, memory_order_relaxed),
@@ -376,6 +376,7 @@ void hr_runtime_memory(hr_runtime *runtime, hr_memory_stats *out)
         .leased_bytes = s.leased_bytes,
         .copied_bytes = s.copied_bytes,
     };
+    hr__stats_copy(out, out_bytes, &now, sizeof now);
 }
 
 hr_status hr_memory_summary(const char *what, char **out, hr_error *err)

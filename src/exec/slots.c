@@ -10,8 +10,8 @@
 // reads it, looks around, and waits for it to change. Ringing is async-signal-safe.
 #include "exec/exec_internal.h"
 
+#include "base/option.h"
 #include "base/os.h"
-#include "base/text.h"
 #include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -158,24 +158,25 @@ bool hr__slots_all_of_this_thread(hr_runtime *rt)
     return all;
 }
 
-void hr_runtime_slots(hr_runtime *rt, hr_slots_stats *out)
+void hr_runtime_slots(hr_runtime *rt, hr_slots_stats *out, size_t out_bytes)
 {
-    *out = (hr_slots_stats){.cpus = (double)rt->slots[HR_SLOT_CPU],
-                            .gpus = (double)rt->slots[HR_SLOT_GPU],
-                            .ingest_threads = rt->slots[HR_SLOT_INGEST]};
+    hr_slots_stats now = {.cpus = (double)rt->slots[HR_SLOT_CPU],
+                          .gpus = (double)rt->slots[HR_SLOT_GPU],
+                          .ingest_threads = rt->slots[HR_SLOT_INGEST]};
     hr__mutex_lock(&rt->slots_mutex);
-    out->cpus_used = slots_of(used_parts(rt, HR_SLOT_CPU));
-    out->gpus_used = slots_of(used_parts(rt, HR_SLOT_GPU));
-    out->ingest_threads_reserved = used_parts(rt, HR_SLOT_INGEST) / PARTS;
+    now.cpus_used = slots_of(used_parts(rt, HR_SLOT_CPU));
+    now.gpus_used = slots_of(used_parts(rt, HR_SLOT_GPU));
+    now.ingest_threads_reserved = used_parts(rt, HR_SLOT_INGEST) / PARTS;
     for (const hr_slots_claim *c = rt->claims; c; c = c->next)
-        out->holders += holds_some(c);
+        now.holders += holds_some(c);
     hr__mutex_unlock(&rt->slots_mutex);
+    hr__stats_copy(out, out_bytes, &now, sizeof now);
 }
 
 void hr__slots_print(hr_runtime *rt, hr_text *out)
 {
     hr_slots_stats s;
-    hr_runtime_slots(rt, &s);
+    hr_runtime_slots(rt, &s, sizeof s);
     hr__text_add(out, "Slots of trainers: %g of %g CPUs", s.cpus_used, s.cpus);
     if (s.gpus > 0)
         hr__text_add(out, ", %g of %g GPUs", s.gpus_used, s.gpus);

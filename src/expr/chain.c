@@ -264,8 +264,7 @@ hr_status hr__chain_rename(hr_chain *chain, const char *from, const char *to, hr
 
 // --- packing ---
 
-static hr_status check_packed(const hr_node *n, const char *name, hr_num num,
-                              hr_error *err)
+static hr_status check_packed(const hr_node *n, const char *name, hr_num num, hr_error *err)
 {
     char type[96], wanted[32];
     bool same = n->num == num || hr__num_is_float(num);

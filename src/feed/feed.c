@@ -234,9 +234,11 @@ hr_status hr_feed_go_on(hr_feed *feed, const hr_position *position, hr_error *er
     return HR_OK;
 }
 
-void hr_feed_get_stats(hr_feed *feed, hr_feed_stats *out)
+void hr_feed_get_stats(hr_feed *feed, hr_feed_stats *out, size_t out_bytes)
 {
-    hr__delay_print(&feed->delay, out);
+    hr_feed_stats now;
+    hr__delay_print(&feed->delay, &now);
+    hr__stats_copy(out, out_bytes, &now, sizeof now);
 }
 
 const hr_samples *hr__feed_delays(const hr_feed *feed)

@@ -160,7 +160,7 @@ static void feed__gives_an_epochs_rows_and_then_end(void **unused)
     hr_batch_unref(&batch);
     assert_int_equal(hr_feed_next_epoch(r.feed, &err), HR_END);
     hr_feed_stats stats;
-    hr_feed_get_stats(r.feed, &stats);
+    hr_feed_get_stats(r.feed, &stats, sizeof stats);
     assert_int_equal(stats.epochs, 2);
     assert_int_equal(stats.rows, 2 * ROWS);
     assert_int_equal(stats.batches, (ROWS + 63) / 64 + 1);
@@ -199,7 +199,7 @@ static uint64_t sum_of(rig *r, int64_t *copied_out)
         hr_batch_unref(&kept[i]);
     }
     hr_feed_stats stats;
-    hr_feed_get_stats(r->feed, &stats);
+    hr_feed_get_stats(r->feed, &stats, sizeof stats);
     *copied_out = stats.copied_batches;
     return sum;
 }

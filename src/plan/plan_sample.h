@@ -73,7 +73,7 @@ static inline int sample_torture(hr_runtime *rt, hr_status (*run)(hr_runtime *rt
     hr_memory_stats before, after;
     int failed = 0;
     assert_ok(run(rt, &err), &err);
-    hr_runtime_memory(rt, &before);
+    hr_runtime_memory(rt, &before, sizeof before);
     for (unsigned n = 1; n <= most; n++) {
         err = (hr_error)HR_ERROR_INIT;
         hr__mem_fail_after(n);
@@ -87,7 +87,7 @@ static inline int sample_torture(hr_runtime *rt, hr_status (*run)(hr_runtime *rt
                      hr_status_name(err.status), err.message);
     }
     assert_ok(run(rt, &err), &err);
-    hr_runtime_memory(rt, &after);
+    hr_runtime_memory(rt, &after, sizeof after);
     assert_int_equal(after.object_count, before.object_count);
     return failed;
 }

@@ -101,14 +101,14 @@ static void shuffle__deals_parts_that_are_too_large_again(void **state)
     hr_error err = HR_ERROR_INIT;
     hr_memory_stats before, after;
     assert_ok(hr_dataset_map(d, "a = id * 3; b = id + 1; c = a + b; e = c * 2", &wide, &err), &err);
-    hr_runtime_memory(rt, &before);
+    hr_runtime_memory(rt, &before, sizeof before);
     for (size_t p = 0; p < HR_COUNTOF(parts); p++) {
         hr_shuffle_config c = {.seed = 5, .epoch = 2, .partitions = parts[p], .rewake = nobody};
         assert_int_equal(order_of(wide, &c, p ? ids : first, ROWS), ROWS);
         if (p)
             assert_memory_equal(first, ids, sizeof ids);
     }
-    hr_runtime_memory(rt, &after);
+    hr_runtime_memory(rt, &after, sizeof after);
     assert_int_equal(after.object_count, before.object_count);
     hr_dataset_unref(&wide);
     hr_dataset_unref(&d);
@@ -220,12 +220,13 @@ static void shuffle__leaves_nothing_when_abandoned(void **state)
     hr_error err = HR_ERROR_INIT;
     hr_memory_stats before, after;
     assert_ok(hr_dataset_map(d, "a = id * 2; b = id * 3; c = id * 5; e = id", &wide, &err), &err);
-    hr_runtime_memory(rt, &before);
+    hr_runtime_memory(rt, &before, sizeof before);
     for (int64_t most = 0; most < 1000000; most = most * 4 + 1) {
         int64_t rows = 0;
         assert_ok(read_some(wide, most, &rows, &err), &err);
         // What is being written goes when it is.
-        wait_until((hr_runtime_memory(rt, &after), after.object_count == before.object_count));
+        wait_until((hr_runtime_memory(rt, &after, sizeof after),
+                    after.object_count == before.object_count));
     }
     hr_dataset_unref(&wide);
     hr_dataset_unref(&d);

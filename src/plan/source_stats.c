@@ -2,6 +2,8 @@
 // What was read at the sources of a dataset. Origins count the rows that they gave, whoever asked: a trial, an epoch, a
 // fit, a look at the first rows. So a reading that was shared shows as one, and one that was not cannot hide.
 #include "plan/plan_internal.h"
+
+#include "base/option.h"
 #include <stdatomic.h>
 
 typedef HR_VEC(const hr_node *) node_list;
@@ -42,7 +44,7 @@ static void add_origin(const hr_node *node, hr_source_stats *to)
 }
 
 hr_status hr_dataset_get_source_stats(const hr_dataset *dataset, hr_source_stats *out,
-                                      hr_error *err)
+                                      size_t out_bytes, hr_error *err)
 {
     hr_source_stats stats = {0};
     node_list nodes = {0};
@@ -55,7 +57,7 @@ hr_status hr_dataset_get_source_stats(const hr_dataset *dataset, hr_source_stats
         for (int32_t k = 0; k < node->input_count; k++)
             HR_GO(add_once(&nodes, node->inputs[k]->node, err));
     }
-    *out = stats;
+    hr__stats_copy(out, out_bytes, &stats, sizeof stats);
 out:
     HR_VEC_FINISH(&nodes);
     return status;

@@ -8,7 +8,7 @@ static hr_source_stats figures(const hr_dataset *dataset)
 {
     hr_source_stats stats;
     hr_error err = HR_ERROR_INIT;
-    assert_ok(hr_dataset_get_source_stats(dataset, &stats, &err), &err);
+    assert_ok(hr_dataset_get_source_stats(dataset, &stats, sizeof stats, &err), &err);
     return stats;
 }
 

@@ -456,12 +456,12 @@ int64_t hr__stream_undelivered_rows(hr_stream *stream, int64_t rank)
     return HR_MAX(0, first - delivered);
 }
 
-void hr_stream_get_stats(const hr_stream *stream, hr_stream_stats *out)
+void hr_stream_get_stats(const hr_stream *stream, hr_stream_stats *out, size_t out_bytes)
 {
     double s[HR_CAUSES];
     for (int i = 0; i < HR_CAUSES; i++)
         s[i] = (double)atomic_load_explicit(&stream->busy.ns[i], memory_order_relaxed) / 1e9;
-    *out = (hr_stream_stats){
+    hr_stream_stats now = {
         .storage_s = s[HR_CAUSE_STORAGE],
         .decompress_s = s[HR_CAUSE_DECOMPRESS],
         .decode_s = s[HR_CAUSE_DECODE],
@@ -477,12 +477,13 @@ void hr_stream_get_stats(const hr_stream *stream, hr_stream_stats *out)
             (int64_t)atomic_load_explicit(&stream->busy.read_bytes, memory_order_relaxed),
         .revoked = atomic_load_explicit(&stream->revoked, memory_order_relaxed),
     };
-    hr__pipe_kept_rows(stream->pipe, &out->memory_rows, &out->reread_rows);
+    hr__pipe_kept_rows(stream->pipe, &now.memory_rows, &now.reread_rows);
     hr__mutex_lock((hr_mutex *)&stream->mutex); // a reader may begin it
     const hr_leg *leg = stream->shared;
     hr__mutex_unlock((hr_mutex *)&stream->mutex);
     if (leg && leg->batcher) {
-        out->dropped_rows = hr__batcher_dropped_rows(leg->batcher);
-        out->padded_rows = hr__batcher_padded_rows(leg->batcher);
+        now.dropped_rows = hr__batcher_dropped_rows(leg->batcher);
+        now.padded_rows = hr__batcher_padded_rows(leg->batcher);
     }
+    hr__stats_copy(out, out_bytes, &now, sizeof now);
 }

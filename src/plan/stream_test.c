@@ -67,7 +67,7 @@ static void stream__counts_blocks_and_batches(void **state)
         o.epochs = 2;
         assert_ok(sample_open(d, &o, &s, &port, &err), &err);
         assert_int_equal(sample_pull(port, INT64_MAX, INT64_MAX, &rows, &err), HR_END);
-        hr_stream_get_stats(s, &stats);
+        hr_stream_get_stats(s, &stats, sizeof stats);
         assert_int_equal(stats.rows, 2 * ROWS);
         assert_int_equal(stats.blocks, 2 * 8);
         assert_int_equal(stats.batches, 2 * batches[i]);

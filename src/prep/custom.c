@@ -3,6 +3,7 @@
 // (hr_prep_map_process). None learns anything.
 #include "prep/prep_parts.h"
 
+#include "base/option.h"
 #include <string.h>
 
 static hr_fit_status never_fittable(const hr_prep *prep)
@@ -121,16 +122,6 @@ static void unref_shared(void *context)
     hr__free(shared);
 }
 
-static const hr_function_options *function_defaults(const hr_function_options *options,
-                                                    hr_function_options *filled)
-{
-    *filled = (hr_function_options)HR_FUNCTION_OPTIONS_INIT;
-    if (options)
-        memcpy(filled, options, HR_MIN(options->size, sizeof *filled));
-    filled->size = sizeof *filled;
-    return filled;
-}
-
 hr_status hr_prep_map_blocks(hr_block_function function, void *context,
                              const hr_function_options *options, hr_prep **out, hr_error *err)
 {
@@ -138,7 +129,7 @@ hr_status hr_prep_map_blocks(hr_block_function function, void *context,
     hr_prep *prep = NULL;
     hr_function_prep *own = NULL;
     hr_function_options given;
-    function_defaults(options, &given);
+    HR_TRY(hr__options_copy("function", options, &given, sizeof given, err));
     HR_GO(hr__prep_new(&hr__prep_class_function, sizeof *own, &own, err));
     prep = &own->base;
     HR_GO(hr__alloc_zero(1, sizeof *own->shared, &own->shared, err));
@@ -210,9 +201,8 @@ hr_status hr_prep_map_process(const hr_process_options *options, hr_prep **out, 
     hr_prep *prep = NULL;
     hr_process_prep *own = NULL;
     int32_t count = 0;
-    hr_process_options given = HR_PROCESS_OPTIONS_INIT;
-    memcpy(&given, options, HR_MIN(options->size, sizeof given));
-    given.size = sizeof given;
+    hr_process_options given;
+    HR_TRY(hr__options_copy("process", options, &given, sizeof given, err));
     if (!given.argv || !given.argv[0])
         return HR_FAIL(err, HR_INVALID, "map_process: argv names no program");
     HR_GO(hr__prep_new(&hr__prep_class_process, sizeof *own, &own, err));

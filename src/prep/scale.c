@@ -7,6 +7,7 @@
 // float64 whatever the column is.
 #include "prep/prep_parts.h"
 
+#include "base/option.h"
 #include "block/block.h"
 #include "kernel/kernel.h"
 #include <float.h>
@@ -69,11 +70,10 @@ hr_status hr_prep_standard_scaler(const char *const *columns,
                                   const hr_standard_scaler_options *options, hr_prep **out,
                                   hr_error *err)
 {
-    hr_type_id type = HR_TYPE_FLOAT64;
+    hr_standard_scaler_options given;
     hr_scaler *scaler = NULL;
-    if (options && options->size >= offsetof(hr_standard_scaler_options, type) + sizeof type &&
-        options->type != HR_TYPE_NULL)
-        type = options->type;
+    HR_TRY(hr__options_copy("StandardScaler", options, &given, sizeof given, err));
+    hr_type_id type = given.type == HR_TYPE_NULL ? HR_TYPE_FLOAT64 : given.type;
     HR_TRY(check_options(columns, type, err));
     HR_TRY(scaler_new(columns, type, &scaler, err));
     *out = &scaler->base;

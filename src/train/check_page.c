@@ -67,7 +67,7 @@ static hr_status fill_report(hr_check_report *report, hr_runtime *runtime,
     report->peak_bytes = f->peak_bytes;
     if (f->stream)
         report->stream = *f->stream;
-    hr_runtime_memory(runtime, &report->memory);
+    hr_runtime_memory(runtime, &report->memory, sizeof report->memory);
     report->threads = hr_runtime_threads(runtime);
     hr__dataset_source_name(dataset, report->source, sizeof report->source);
     hr__dataset_stage_name(dataset, report->plan, sizeof report->plan);

@@ -113,7 +113,7 @@ static void sum_up(hr_check_loop *loop)
     hr_feed_stats stats;
     hr_samples *delays = (hr_samples *)hr__feed_delays(loop->feed); // a quantile sorts it
     result->loop_s = (double)(hr__now_ns() - loop->started_ns) * 1e-9;
-    hr_feed_get_stats(loop->feed, &stats);
+    hr_feed_get_stats(loop->feed, &stats, sizeof stats);
     result->batches = stats.batches;
     result->bytes = stats.bytes;
     result->wait_s = stats.wait_s;

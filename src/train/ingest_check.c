@@ -122,7 +122,7 @@ static void add_sample(hr_check_run_state *run, int64_t rows)
         run->sample_ns *= 2;
     }
     run->sampled_ns = hr__now_ns();
-    hr_runtime_memory(run->runtime, &memory);
+    hr_runtime_memory(run->runtime, &memory, sizeof memory);
     report->samples[report->sample_count++] =
         (hr_check_sample){.at_s = (double)(run->sampled_ns - run->loop_ns) * 1e-9,
                           .rows = rows,
@@ -310,11 +310,11 @@ static hr_status gather(hr_check_run_state *run, hr_trainer_result *result, hr_e
                           err));
     report->worker_count = result->worker_count;
     for (int64_t i = 0; i < result->worker_count; i++)
-        HR_TRY(take_worker(&report->workers[i], &result->workers[i], err));
+        HR_TRY(take_worker(&report->workers[i], result->workers[i], err));
     add_up(run);
-    report->stream = result->stream;
+    report->stream = *result->stream;
     report->peak_bytes = HR_MAX(report->peak_bytes, result->peak_bytes);
-    hr_runtime_memory(run->runtime, &report->memory);
+    hr_runtime_memory(run->runtime, &report->memory, sizeof report->memory);
     report->spilled_bytes = report->memory.spilled_bytes - run->before.spilled_bytes;
     report->restored_bytes = report->memory.restored_bytes - run->before.restored_bytes;
     report->threads = hr_runtime_threads(run->runtime);
@@ -348,7 +348,7 @@ hr_status hr_check_run(hr_runtime *runtime, const hr_dataset *dataset, const hr_
     HR_TRY(hr__options_resolve(&check_table, options, &run.options, err));
     HR_TRY(hr__runtime_check(runtime, err));
     HR_TRY(hr__alloc_zero(1, sizeof *run.report, &run.report, err));
-    hr_runtime_memory(runtime, &run.before);
+    hr_runtime_memory(runtime, &run.before, sizeof run.before);
     run.report->batch_rows = run.options.batch_rows;
     run.report->global_batch_rows = run.options.global_batch_rows;
     run.report->epochs_asked = run.options.seconds > 0 ? 0 : run.options.epochs;

@@ -124,7 +124,7 @@ static void reserved_threads__are_never_more_than_there_are(void **state)
     assert_status(hr_trainer_start(rt, &o, &a, &err), HR_INVALID);
     o.ingest_threads = 2;
     assert_ok(hr_trainer_start(rt, &o, &a, &err), &err);
-    hr_runtime_slots(rt, &slots);
+    hr_runtime_slots(rt, &slots, sizeof slots);
     assert_int_equal(slots.ingest_threads, 2);
     assert_int_equal(slots.ingest_threads_reserved, 2);
     o.name = "B";
@@ -136,7 +136,7 @@ static void reserved_threads__are_never_more_than_there_are(void **state)
     assert_ok(hr_trainer_start(rt, &o, &b, &err), &err);
     assert_int_not_equal(hr_trainer_finish(&b, &result, &err), HR_OK);
     hr_trainer_result_free(&result);
-    hr_runtime_slots(rt, &slots);
+    hr_runtime_slots(rt, &slots, sizeof slots);
     assert_int_equal(slots.ingest_threads_reserved, 0);
     hr_runtime_close(&rt);
 }

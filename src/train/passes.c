@@ -292,7 +292,7 @@ void hr__passes_leave(hr_trainer *trainer, hr_worker *worker, bool died)
 static void add_stats(hr_stream_stats *to, const hr_stream *stream)
 {
     hr_stream_stats s;
-    hr_stream_get_stats(stream, &s);
+    hr_stream_get_stats(stream, &s, sizeof s);
     to->storage_s += s.storage_s;
     to->decompress_s += s.decompress_s;
     to->decode_s += s.decode_s;

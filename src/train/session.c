@@ -204,11 +204,11 @@ hr_status hr_session_feed(hr_session *session, const char *dataset,
                           hr_feed **out, hr_error *err)
 {
     session_offer offer;
-    hr_stream_options full = HR_STREAM_OPTIONS_INIT;
+    hr_stream_options full;
     hr_port *port = NULL;
     hr_session_feed_note *note = NULL;
-    if (options)
-        memcpy(&full, options, HR_MIN(options->size, sizeof full));
+    HR_TRY(
+        hr__options_copy("stream", options, &full, sizeof full, err)); // the trainer resolves them
     HR_TRY(ask_for_feed(session, dataset, &full, err));
     HR_TRY(await_offer(session, &offer, err));
     HR_TRY(hr__client_port(session->client, offer.channel, &port, err));

@@ -94,7 +94,7 @@ void hr__session_feed_closed(void *arg)
         hr__free(note);
         return;
     }
-    hr_feed_get_stats(note->feed, &stats);
+    hr_feed_get_stats(note->feed, &stats, sizeof stats);
     note->has_position = position_of(note, &note->position);
     const hr_position *at = &note->position;
     bool whole = stats.epochs > 0 && at->step == 0 && at->row == 0 &&

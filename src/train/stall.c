@@ -25,7 +25,7 @@ static uint64_t movement(hr_trainer *trainer)
     }
     for (const hr_shared_pass *pass = trainer->passes; pass; pass = pass->next) {
         hr_stream_stats s;
-        hr_stream_get_stats(pass->stream, &s);
+        hr_stream_get_stats(pass->stream, &s, sizeof s);
         mark += (uint64_t)(s.rows + s.blocks + s.batches + s.source_bytes);
     }
     return mark;

@@ -12,6 +12,7 @@
 #define HR_TRAIN_TRAIN_PARTS_H
 
 #include "base/thread.h"
+#include "base/vec.h"
 #include "exec/exec.h"
 #include "plan/plan.h"
 #include "store/store.h"
@@ -103,8 +104,8 @@ struct hr_trainer {
     hr_stream_stats stats; // of passes that ended
     uint64_t started_ns, ticked_ns;
 
-    hr_trainer_life *lives; // those that are over
-    int64_t life_count;
+    int64_t life_count;              // over
+    HR_VEC(hr_trainer_life *) lives; // those that are over, as far as memory sufficed to note them
     uint64_t life_started_ns;
     uint64_t memory_kills; // of the system, when it started
     hr_run_folder run;
@@ -151,7 +152,9 @@ void hr__stall_watch(hr_trainer *trainer, uint64_t now_ns);
 // trainer_result.c
 hr_worker_end hr__worker_end_of(const hr_worker *worker);
 // Notes the life that is over, ended by `culprit` (NULL: by itself).
-void hr__life_note(hr_trainer *trainer, const hr_worker *culprit);
+// Counts and notes the life that is over. Returns why, borrowed from the note; NULL: no reason, or no memory.
+const char *hr__life_note(hr_trainer *trainer, const hr_worker *culprit);
+void hr__lives_free(hr_trainer_life **lives, int64_t count);
 // What the run came to, when nothing went wrong outside of the workers.
 hr_status hr__trainer_judge(hr_trainer *trainer, hr_error *err);
 void hr__trainer_sum_up(hr_trainer *trainer); // sets the result

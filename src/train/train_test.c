@@ -151,7 +151,7 @@ static hr_status run(const char *role, int64_t workers, double idle_s, heard *h,
     options.on_tick = on_tick;
     options.context = h;
     hr_status status = hr_trainer_run(runtime, &options, out, err);
-    hr_runtime_memory(runtime, &memory);
+    hr_runtime_memory(runtime, &memory, sizeof memory);
     assert_int_equal(memory.leased_bytes, 0); // nothing stays pinned, whoever died
     hr_dataset_unref(&dataset);
     hr_runtime_close(&runtime);
@@ -170,9 +170,9 @@ static void trainer__deals_every_row_once(void **unused)
         assert_int_equal(h.lines, workers);
         assert_int_equal(result->worker_count, workers);
         for (int64_t i = 0; i < workers; i++) {
-            assert_int_equal(result->workers[i].end, HR_WORKER_DONE);
-            assert_int_equal(result->workers[i].undelivered_rows, 0);
-            assert_memory_equal(result->workers[i].details, "details", 7);
+            assert_int_equal(result->workers[i]->end, HR_WORKER_DONE);
+            assert_int_equal(result->workers[i]->undelivered_rows, 0);
+            assert_memory_equal(result->workers[i]->details, "details", 7);
         }
         assert_true(result->peak_bytes > 0);
         hr_trainer_result_free(&result);
@@ -196,11 +196,11 @@ static void trainer__goes_on_when_a_worker_is_killed(void **unused)
     hr_error err = HR_ERROR_INIT;
     hr_trainer_result *result = NULL;
     assert_ok(run("die", 2, 0, &h, &result, &err), &err);
-    assert_int_equal(result->workers[0].end, HR_WORKER_DIED);
-    assert_int_equal(result->workers[0].exit_code, 128 + SIGKILL);
-    assert_non_null(strstr(result->workers[0].message, "signal 9"));
-    assert_int_equal(result->workers[1].end, HR_WORKER_DONE);
-    assert_int_equal(h.rows, result->workers[1].rows);
+    assert_int_equal(result->workers[0]->end, HR_WORKER_DIED);
+    assert_int_equal(result->workers[0]->exit_code, 128 + SIGKILL);
+    assert_non_null(strstr(result->workers[0]->message, "signal 9"));
+    assert_int_equal(result->workers[1]->end, HR_WORKER_DONE);
+    assert_int_equal(h.rows, result->workers[1]->rows);
     hr_trainer_result_free(&result);
 }
 
@@ -210,11 +210,11 @@ static void trainer__tells_what_was_not_delivered_to_the_dead(void **unused)
     hr_error err = HR_ERROR_INIT;
     hr_trainer_result *result = NULL;
     assert_ok(run("half", 2, 0, &h, &result, &err), &err);
-    assert_int_equal(result->workers[0].end, HR_WORKER_DIED);
-    assert_int_equal(result->workers[0].rows, 3 * 64);
-    assert_true(result->workers[0].undelivered_rows == -1 ||
-                result->workers[0].undelivered_rows + 3 * 64 + result->workers[1].rows <= ROWS);
-    assert_int_equal(result->workers[1].end, HR_WORKER_DONE);
+    assert_int_equal(result->workers[0]->end, HR_WORKER_DIED);
+    assert_int_equal(result->workers[0]->rows, 3 * 64);
+    assert_true(result->workers[0]->undelivered_rows == -1 ||
+                result->workers[0]->undelivered_rows + 3 * 64 + result->workers[1]->rows <= ROWS);
+    assert_int_equal(result->workers[1]->end, HR_WORKER_DONE);
     hr_trainer_result_free(&result);
 }
 
@@ -228,8 +228,8 @@ static void trainer__ends_who_is_idle(void **unused)
         hr_trainer_result *result = NULL;
         assert_true(idle_s < 100);
         hr_status status = run("sleep", 2, idle_s, &h, &result, &err);
-        assert_int_equal(result->workers[0].end, HR_WORKER_IDLE);
-        other = result->workers[1].end;
+        assert_int_equal(result->workers[0]->end, HR_WORKER_IDLE);
+        other = result->workers[1]->end;
         assert_int_equal(status, other == HR_WORKER_IDLE ? HR_TIMEOUT : HR_OK);
         hr_trainer_result_free(&result);
     }
@@ -243,8 +243,8 @@ static void trainer__returns_a_loops_failure_as_it_was(void **unused)
     hr_trainer_result *result = NULL;
     assert_status(run("fail", 2, 0, &h, &result, &err), HR_USER);
     assert_message_has(&err, "not well");
-    assert_int_equal(result->workers[0].end, HR_WORKER_FAILED);
-    assert_int_equal(result->workers[0].details_bytes, 7);
+    assert_int_equal(result->workers[0]->end, HR_WORKER_FAILED);
+    assert_int_equal(result->workers[0]->details_bytes, 7);
     hr_trainer_result_free(&result);
     assert_status(run("lost", 1, 0, &h, &result, &err), HR_NOT_FOUND);
     assert_message_has(&err, "'train'");
@@ -257,7 +257,7 @@ static void trainer__is_cancelled_from_its_tick(void **unused)
     hr_error err = HR_ERROR_INIT;
     hr_trainer_result *result = NULL;
     assert_status(run("sleep", 1, 0, &h, &result, &err), HR_CANCELLED);
-    assert_int_equal(result->workers[0].end, HR_WORKER_CANCELLED);
+    assert_int_equal(result->workers[0]->end, HR_WORKER_CANCELLED);
     hr_trainer_result_free(&result);
 }
 
@@ -267,7 +267,7 @@ static void report__never_blocks_and_the_latest_wins(void **unused)
     hr_error err = HR_ERROR_INIT;
     hr_trainer_result *result = NULL;
     assert_ok(run("chatter", 1, 0, &h, &result, &err), &err);
-    assert_int_equal(h.reports + result->workers[0].reports_replaced, 100001);
+    assert_int_equal(h.reports + result->workers[0]->reports_replaced, 100001);
     hr_trainer_result_free(&result);
 }
 

@@ -55,9 +55,7 @@ static void trainer_free(hr_trainer *trainer)
 {
     trainer_let_go(trainer);
     hr_trainer_result_free(&trainer->result);
-    for (int64_t i = 0; i < trainer->life_count; i++)
-        hr__free(trainer->lives[i].reason);
-    hr__free(trainer->lives);
+    hr__lives_free(trainer->lives.items, (int64_t)trainer->lives.count);
     hr__trainer_options_free(&trainer->options);
     hr__mutex_finish(&trainer->mutex);
     hr__runtime_unref(&trainer->runtime);
@@ -130,12 +128,11 @@ static void end_life(hr_trainer *trainer)
 {
     hr_error err = HR_ERROR_INIT;
     const hr_worker *culprit = trainer->status == HR_OK ? hr__life_culprit(trainer) : NULL;
-    hr__life_note(trainer, culprit);
+    const char *reason = hr__life_note(trainer, culprit);
     if (!culprit || !may_restart(trainer)) {
         end_trainer(trainer);
         return;
     }
-    const char *reason = trainer->lives[trainer->life_count - 1].reason;
     hr__life_stop(trainer);
     if (trainer->options.on_restart)
         trainer->options.on_restart(trainer->options.context, trainer->life_count,

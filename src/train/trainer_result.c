@@ -56,13 +56,24 @@ static const char *describe_end(const hr_worker *worker, char *buffer, size_t ro
     return NULL;
 }
 
-void hr__life_note(hr_trainer *trainer, const hr_worker *culprit)
+// Room for one more; NULL: none, and a life stays untold.
+static hr_trainer_life *add_life(hr_trainer *trainer)
+{
+    hr_trainer_life *life = NULL;
+    if (HR_VEC_RESERVE(&trainer->lives, 1, NULL) != HR_OK ||
+        hr__alloc_zero(1, sizeof *life, &life, NULL) != HR_OK)
+        return NULL;
+    trainer->lives.items[trainer->lives.count++] = life;
+    return life;
+}
+
+const char *hr__life_note(hr_trainer *trainer, const hr_worker *culprit)
 {
     char words[512], reason[HR_ERROR_MESSAGE_BYTES];
-    size_t bytes = (size_t)(trainer->life_count + 1) * sizeof *trainer->lives;
-    if (hr__realloc(&trainer->lives, bytes, NULL) != HR_OK)
-        return; // a life untold, none unlived
-    hr_trainer_life *life = &trainer->lives[trainer->life_count++];
+    trainer->life_count++;
+    hr_trainer_life *life = add_life(trainer);
+    if (!life)
+        return NULL;
     *life =
         (hr_trainer_life){.seconds = (double)(hr__now_ns() - trainer->life_started_ns) * 1e-9,
                           .from_checkpoint = trainer->checkpoint ? trainer->restored.number : -1,
@@ -74,10 +85,21 @@ void hr__life_note(hr_trainer *trainer, const hr_worker *culprit)
     else if (trainer->status != HR_OK) {
         life->end = HR_WORKER_CANCELLED;
         snprintf(reason, sizeof reason, "%s", trainer->error.message);
-    } else
-        return;
+    } else {
+        return NULL;
+    }
     if (hr__strdup(reason, &life->reason, NULL) != HR_OK)
         life->reason = NULL;
+    return life->reason;
+}
+
+void hr__lives_free(hr_trainer_life **lives, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) {
+        hr__free(lives[i]->reason);
+        hr__free(lives[i]);
+    }
+    hr__free(lives);
 }
 
 // --- the run ---
@@ -120,9 +142,11 @@ hr_status hr__trainer_judge(hr_trainer *trainer, hr_error *err)
         trainer->options.argv ? trainer->options.argv[0] : "this program");
 }
 
-static void sum_up_worker(hr_worker *worker, hr_worker_result *to)
+static hr_status sum_up_worker(hr_worker *worker, hr_trainer_result *result)
 {
     char words[512];
+    hr_worker_result *to = NULL;
+    HR_TRY(hr__alloc_zero(1, sizeof *to, &to, NULL));
     *to = (hr_worker_result){.rank = worker->rank,
                              .end = hr__worker_end_of(worker),
                              .exit_code = worker->exit_code,
@@ -137,6 +161,8 @@ static void sum_up_worker(hr_worker *worker, hr_worker_result *to)
     const char *text = describe_end(worker, words, sizeof words);
     if (text && hr__strdup(text, &to->message, NULL) != HR_OK)
         to->message = NULL;
+    result->workers[result->worker_count++] = to;
+    return HR_OK;
 }
 
 void hr__trainer_sum_up(hr_trainer *trainer)
@@ -145,21 +171,23 @@ void hr__trainer_sum_up(hr_trainer *trainer)
     size_t workers = (size_t)HR_MAX(trainer->worker_count, (int64_t)1);
     if (hr__alloc_zero(1, sizeof *result, &result, NULL) != HR_OK)
         return;
-    if (hr__alloc_zero(workers, sizeof *result->workers, &result->workers, NULL) != HR_OK) {
-        hr__free(result);
+    hr_status status = hr__alloc_zero(workers, sizeof *result->workers, &result->workers, NULL);
+    if (status == HR_OK)
+        status = hr__alloc(sizeof *result->stream, &result->stream, NULL);
+    for (int64_t i = 0; i < trainer->worker_count && status == HR_OK; i++)
+        status = sum_up_worker(&trainer->workers[i], result);
+    if (status != HR_OK) {
+        hr_trainer_result_free(&result);
         return;
     }
-    result->worker_count = trainer->worker_count;
-    for (int64_t i = 0; i < trainer->worker_count; i++)
-        sum_up_worker(&trainer->workers[i], &result->workers[i]);
     hr__passes_close(trainer);
-    result->stream = trainer->stats;
+    *result->stream = trainer->stats;
     hr__sampler_close(&trainer->sampler, &result->peak_bytes, &result->peak_anonymous_bytes);
     result->seconds = (double)(hr__now_ns() - trainer->started_ns) * 1e-9;
-    result->life_count = trainer->life_count;
-    result->lives = trainer->lives;
-    trainer->lives = NULL;
-    trainer->life_count = 0;
+    result->life_count = (int64_t)trainer->lives.count;
+    result->lives = trainer->lives.items;
+    trainer->lives.items = NULL;
+    HR_VEC_FINISH(&trainer->lives);
     result->stalls = trainer->stalls;
     result->checkpoints = trainer->run.committed;
     if (hr__run_folder_last(&trainer->run, &result->last_checkpoint, NULL) != HR_OK)
@@ -178,13 +206,13 @@ void hr_trainer_result_free(hr_trainer_result **result_inout)
         return;
     *result_inout = NULL;
     for (int64_t i = 0; i < result->worker_count; i++) {
-        hr__free(result->workers[i].message);
-        hr__free((void *)result->workers[i].details);
+        hr__free(result->workers[i]->message);
+        hr__free((void *)result->workers[i]->details);
+        hr__free(result->workers[i]);
     }
-    for (int64_t i = 0; i < result->life_count; i++)
-        hr__free(result->lives[i].reason);
+    hr__lives_free(result->lives, result->life_count);
     hr__free(result->workers);
-    hr__free(result->lives);
+    hr__free(result->stream);
     hr__free(result->last_checkpoint);
     hr__free(result);
 }

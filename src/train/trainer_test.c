@@ -155,8 +155,8 @@ static void bench_close(bench *b)
 {
     hr_memory_stats memory;
     hr_slots_stats slots;
-    hr_runtime_memory(b->runtime, &memory);
-    hr_runtime_slots(b->runtime, &slots);
+    hr_runtime_memory(b->runtime, &memory, sizeof memory);
+    hr_runtime_slots(b->runtime, &slots, sizeof slots);
     assert_int_equal(memory.leased_bytes, 0);
     assert_int_equal(slots.holders, 0);
     hr_dataset_unref(&b->dataset);
@@ -238,9 +238,9 @@ static void trainers__run_at_once_in_one_thread(void **unused)
         assert_int_not_equal(ended, 2); // it sleeps
         assert_true(hr_trainer_has_ended(trainers[ended]));
         assert_ok(hr_trainer_finish(&trainers[ended], &result, &err), &err);
-        assert_int_equal(result->workers[0].end, HR_WORKER_DONE);
+        assert_int_equal(result->workers[0]->end, HR_WORKER_DONE);
         assert_int_equal(result->life_count, 1);
-        assert_null(result->lives[0].reason);
+        assert_null(result->lives[0]->reason);
         hr_trainer_result_free(&result);
     }
     assert_status(hr_trainers_wait(trainers, TRIALS, 0.05, &ended, &err), HR_TIMEOUT);
@@ -249,7 +249,7 @@ static void trainers__run_at_once_in_one_thread(void **unused)
     assert_int_equal(ended, 2);
     hr_trainer_result *result = NULL;
     assert_status(hr_trainer_finish(&trainers[2], &result, &err), HR_CANCELLED);
-    assert_int_equal(result->workers[0].end, HR_WORKER_CANCELLED);
+    assert_int_equal(result->workers[0]->end, HR_WORKER_CANCELLED);
     hr_trainer_result_free(&result);
     assert_status(hr_trainers_wait(trainers, TRIALS, 1, &ended, &err), HR_END);
     bench_close(&b);
@@ -266,7 +266,7 @@ static void trainer__that_runs_is_ended_by_finish(void **unused)
     assert_ok(hr_trainer_start(b.runtime, &o, &trainer, &err), &err);
     assert_status(hr_trainer_finish(&trainer, &result, &err), HR_CANCELLED);
     assert_null(trainer);
-    assert_int_equal(result->workers[0].end, HR_WORKER_CANCELLED);
+    assert_int_equal(result->workers[0]->end, HR_WORKER_CANCELLED);
     hr_trainer_result_free(&result);
     bench_close(&b);
 }
@@ -304,7 +304,7 @@ static void slots__are_taken_waited_for_and_given_back(void **unused)
     o.worker_cpus = 0.75;
     o.workers = 2;
     assert_ok(hr_trainer_start(b.runtime, &o, &a, &err), &err);
-    hr_runtime_slots(b.runtime, &slots);
+    hr_runtime_slots(b.runtime, &slots, sizeof slots);
     assert_true(slots.cpus == 2 && slots.cpus_used == 2 && slots.holders == 1);
     hr_trainer_options p = options_of(&b, "read");
     p.name = "B";
@@ -416,13 +416,13 @@ static void lives__go_on_from_the_last_checkpoint(void **unused)
     assert_int_equal(result->life_count, 3);
     assert_int_equal(b.restarts, 2);
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(result->lives[i].rank, 0);
-        assert_int_equal(result->lives[i].end, HR_WORKER_DIED);
-        assert_non_null(strstr(result->lives[i].reason, "signal 9"));
+        assert_int_equal(result->lives[i]->rank, 0);
+        assert_int_equal(result->lives[i]->end, HR_WORKER_DIED);
+        assert_non_null(strstr(result->lives[i]->reason, "signal 9"));
     }
-    assert_int_equal(result->lives[0].from_checkpoint, -1);
-    assert_int_equal(result->lives[1].from_checkpoint, 1);
-    assert_int_equal(result->lives[2].from_checkpoint, 3);
+    assert_int_equal(result->lives[0]->from_checkpoint, -1);
+    assert_int_equal(result->lives[1]->from_checkpoint, 1);
+    assert_int_equal(result->lives[2]->from_checkpoint, 3);
     assert_int_equal(result->checkpoints, b.checkpoints);
     assert_string_equal(result->last_checkpoint, b.last);
     hr_trainer_result_free(&result);

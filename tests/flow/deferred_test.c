@@ -64,7 +64,7 @@ static void deferred__makes_nothing_before_a_rank_asks(void **state)
         ok(hr_feed_open_rank(s, r, NULL, &feeds[r], &err));
     int before = calls; // to find its schema
     sleep_ms(50);
-    hr_stream_get_stats(s, &stats);
+    hr_stream_get_stats(s, &stats, sizeof stats);
     assert_int_equal(calls, before);
     assert_int_equal(stats.blocks, 0);
     hr_feed_position(feeds[0], &at);

@@ -59,7 +59,7 @@ static void memory_is_flat(const char *folder, hr_shuffle shuffle, const char *f
         fail_msg("%d epochs later the process weighs %lld KiB more", EPOCHS - SETTLE,
                  (long long)(grown >> 10));
     assert_true(rows > EPOCHS * 1000);
-    hr_runtime_memory(rt, &memory);
+    hr_runtime_memory(rt, &memory, sizeof memory);
     assert_true(memory.peak_bytes <= 64 * MIB);
     hr_feed_close(&feed);
     hr_dataset_unref(&some);

@@ -68,7 +68,7 @@ static int shuffle_on_a_small_disk(const char *disk)
     CHECK(read_all(big, &order, &err) == HR_LIMIT);
     CHECK(strstr(err.message, disk) && strstr(err.message, "free there"));
     hr_dataset_unref(&big);
-    hr_runtime_memory(rt, &memory);
+    hr_runtime_memory(rt, &memory, sizeof memory);
     CHECK(memory.object_count == 0 && memory.leased_bytes == 0);
     CHECK(count_entries(disk) == 0);
     // The runtime is as good as before.

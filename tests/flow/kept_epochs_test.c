@@ -73,7 +73,7 @@ static void read_epochs(figures *f, const hr_dataset *d, hr_shuffle shuffle, int
     ok(hr_feed_open(&stream, NULL, &feed, &err));
     pass_feed(&f->rows, feed);
     assert_ended(&f->rows);
-    hr_stream_get_stats(kept, &f->stats);
+    hr_stream_get_stats(kept, &f->stats, sizeof f->stats);
     hr_feed_close(&feed);
 }
 
@@ -135,7 +135,7 @@ static void kept__calls_functions_again_and_gives_room_back(void **state)
     hr_memory_stats before, after;
     figures one, three;
     f.batch_rows = 5000;
-    hr_runtime_memory(rt, &before);
+    hr_runtime_memory(rt, &before, sizeof before);
     ok(hr_dataset_map(d, "x = x + 1", &mapped, &err));
     ok(hr_dataset_map_blocks(mapped, pass_on, &calls, &f, &called, &err));
     read_epochs(&one, called, HR_SHUFFLE_NONE, 1);
@@ -153,7 +153,7 @@ static void kept__calls_functions_again_and_gives_room_back(void **state)
     hr_dataset_unref(&called);
     hr_dataset_unref(&mapped);
     hr_dataset_unref(&d);
-    hr_runtime_memory(rt, &after);
+    hr_runtime_memory(rt, &after, sizeof after);
     assert_int_equal(after.object_count, before.object_count);
     hr_runtime_close(&rt);
 }
@@ -172,7 +172,7 @@ static void kept__keeps_what_there_is_room_for(void **state)
             hr_memory_stats memory;
             read_epochs(&one, d, (hr_shuffle)shuffle, 1);
             read_epochs(&three, d, (hr_shuffle)shuffle, 3);
-            hr_runtime_memory(rt, &memory);
+            hr_runtime_memory(rt, &memory, sizeof memory);
             double expected = (double)(budget / 16 * 15 - stream_bytes[shuffle]) / many_bytes;
             double kept = (double)three.stats.memory_rows / (2.0 * MANY_ROWS);
             print_message("shuffle %d, budget %.2f of the data: %.2f of later rows kept\n", shuffle,

@@ -39,7 +39,7 @@ static void memory__stays_in_its_budget_with_ten_times_the_data(void **state)
         }
         assert_int_equal(status, HR_END);
         assert_int_equal(rows, 13000);
-        hr_runtime_memory(rt, &m);
+        hr_runtime_memory(rt, &m, sizeof m);
         assert_true(m.peak_bytes <= m.budget_bytes);
         assert_true(m.arena_peak_bytes <= (uint64_t)BUDGET / 4 * 3);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
@@ -79,9 +79,9 @@ static void check_kept(int64_t rows, int64_t blocks, int64_t batch_rows, hr_shuf
         fail_msg("blocks of %d rows, batches of %d: %s after %d rows", (int)(rows / blocks),
                  (int)batch_rows, err.message, (int)got);
     assert_int_equal(got, rows);
-    hr_feed_get_stats(feed, &stats);
+    hr_feed_get_stats(feed, &stats, sizeof stats);
     assert_true(stats.copied_batches > 0);
-    hr_runtime_memory(rt, &m);
+    hr_runtime_memory(rt, &m, sizeof m);
     assert_true(m.arena_peak_bytes <= (uint64_t)BUDGET / 4 * 3);
     assert_true(m.copied_bytes > 0);
     hr_feed_close(&feed); // what is kept stays

@@ -197,7 +197,7 @@ static void check_sleeper(int64_t sleep_after, bool opens_late, int64_t epochs, 
         assert_share(&r[i], WORLD, 30123, epochs);
         pass_finish(&r[i].pass);
     }
-    hr_stream_get_stats(s, &stats);
+    hr_stream_get_stats(s, &stats, sizeof stats);
     assert_int_equal(stats.rows, 30123 * epochs);
     assert_int_equal(stats.batches, (30123 / (WORLD * BATCH) + 1) * WORLD * epochs);
     hr_stream_close(&s);

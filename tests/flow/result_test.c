@@ -131,14 +131,14 @@ static void result__kept_beyond_the_budget_spills_and_comes_back(void **state)
     hr_error err = HR_ERROR_INIT;
     ok(hr_range_tensor(rt, 3000, shape, 2, 60, &d, &err)); // 146 MiB
     ok(hr_dataset_materialize(d, &kept, &err));
-    hr_runtime_memory(rt, &m);
+    hr_runtime_memory(rt, &m, sizeof m);
     assert_true(m.spilled_bytes > 0);
     assert_true(m.arena_peak_bytes <= (uint64_t)(48 * MIB));
     uint64_t sum = sum_of(d, 64, 1, 3000);
     assert_true(sum_of(kept, 64, 1, 3000) == sum);
     assert_true(sum_of(kept, 0, 2, 3000) == 2 * sum);
     assert_true(sum_of(kept, 33, 2, 3000) == 2 * sum);
-    hr_runtime_memory(rt, &m);
+    hr_runtime_memory(rt, &m, sizeof m);
     assert_true(m.restored_bytes > 0 && m.peak_bytes <= m.budget_bytes);
     hr_dataset_unref(&kept);
     hr_dataset_unref(&d);

@@ -169,7 +169,7 @@ static life live(const hr_dataset *d, hr_stream_options o, const char *from, int
     }
     hr_feed_position(feeds[teller], &at);
     hr_position_print(&at, l.position);
-    hr_stream_get_stats(s, &l.stats);
+    hr_stream_get_stats(s, &l.stats, sizeof l.stats);
     for (int64_t r = 0; r < o.ranks; r++)
         hr_feed_close(&feeds[r]);
     hr_stream_close(&s);
@@ -477,7 +477,7 @@ static void resume__a_rank_that_slept_gets_what_it_missed(void **state)
                     hr_batch_unref(&batch);
                     pass_feed(&of[0], awake);
                     pass_feed(&of[1], asleep);
-                    hr_stream_get_stats(s, &stats);
+                    hr_stream_get_stats(s, &stats, sizeof stats);
                     assert_true(stats.revoked > 0);
                 } else {
                     life l = {.steps = 0};

@@ -116,7 +116,7 @@ static budget budget_of(int64_t threads, int64_t mib)
 static void close_budget(budget *b)
 {
     hr_memory_stats m;
-    hr_runtime_memory(b->rt, &m);
+    hr_runtime_memory(b->rt, &m, sizeof m);
     assert_true(m.peak_bytes <= m.budget_bytes);
     assert_true(m.arena_peak_bytes <= m.budget_bytes / 4 * 3);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
@@ -230,7 +230,7 @@ static void share__readers_may_keep_everything(void **state)
         for (size_t k = 0; k < r[i].kept_count; k++)
             sum += hr_batch_checksum(r[i].kept[k]);
         assert_true(sum == expected);
-        hr_feed_get_stats(r[i].feed, &stats);
+        hr_feed_get_stats(r[i].feed, &stats, sizeof stats);
         assert_true(stats.copied_batches > 0);
         for (size_t k = 0; k < r[i].kept_count; k++)
             hr_batch_unref(&r[i].kept[k]);
@@ -316,7 +316,7 @@ static void share__of_a_stream_that_ended_is_free(void **state)
         assert_int_equal(p.count, o.epochs * ROWS);
         pass_finish(&p);
     }
-    hr_runtime_memory(b.rt, &m);
+    hr_runtime_memory(b.rt, &m, sizeof m);
     assert_true(m.object_count <= 2); // the last batch may be on its way back
     for (size_t i = 0; i < COUNTOF(feeds); i++) {
         assert_int_equal(hr_feed_next(feeds[i], &batch, &err), HR_END);

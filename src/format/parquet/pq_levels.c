@@ -228,8 +228,8 @@ size_t hr__pq_levels_bytes(const pq_leaf *leaf, const pq_page *page, const uint8
 }
 
 // One kind of levels of a v1 page.
-static hr_status v1_stream(pq_page *page, hr_cursor *c, uint8_t max,
-                           int32_t encoding, uint8_t *reversed, pq_hybrid *out, hr_error *err)
+static hr_status v1_stream(pq_page *page, hr_cursor *c, uint8_t max, int32_t encoding,
+                           uint8_t *reversed, pq_hybrid *out, hr_error *err)
 {
     size_t packed = ((size_t)page->level_count * level_width(max) + 7) / 8;
     if (max == 0)
@@ -283,8 +283,8 @@ static hr_status find_streams(pq_column *column, pq_page *page, const uint8_t *b
         (leaf->max_definition && page->definition_encoding == PQ_ENCODING_BIT_PACKED))
         HR_TRY(hr__scratch_take(column->fragment->scratch, 2 * packed, &s->reversed, err));
     uint8_t *reversed = s->reversed;
-    HR_TRY(v1_stream(page, &c, leaf->is_list, page->repetition_encoding, reversed,
-                     &s->repetition, err));
+    HR_TRY(v1_stream(page, &c, leaf->is_list, page->repetition_encoding, reversed, &s->repetition,
+                     err));
     HR_TRY(v1_stream(page, &c, leaf->max_definition, page->definition_encoding,
                      reversed ? reversed + packed : NULL, &s->definition, err));
     s->used = hr__cursor_offset(&c);
