@@ -19,7 +19,7 @@ help:
 	@echo 'make python    .venv with the headrace package'
 	@echo 'make bench     the canonical workload; bench/README.md has the others'
 	@echo 'make sanitize  the C tests under ThreadSanitizer, AddressSanitizer and UndefinedBehaviorSanitizer'
-	@echo 'make fuzz      the Parquet reader and the expression parser, FUZZ_SECONDS (600) each; needs clang'
+	@echo "make fuzz      the Parquet reader, codecs' fronts, the expression parser, FUZZ_SECONDS (600) each; needs clang"
 	@echo 'make soak      the flow tests over and over, SOAK_SECONDS (600)'
 
 build:
@@ -50,7 +50,7 @@ sanitize: build
 
 fuzz:
 	@sh ci/packages.sh $(BUILD_PACKAGES) clang libclang-rt-14-dev
-	@FUZZ_SECONDS=$(FUZZ_SECONDS) sh ci/fuzz.sh fuzz_parquet fuzz_expr
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) sh ci/fuzz.sh fuzz_parquet fuzz_codec fuzz_expr
 
 soak: build
 	@sh ci/soak.sh

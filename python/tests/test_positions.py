@@ -191,3 +191,27 @@ def test_files_of_small_pages_go_on_at_any_row(tmp_path, index, version, shuffle
         rest = hr.read_parquet(path).iter_batches(**options)
         rest.load_state_dict(state)
         assert pa.concat_tables(rest).equals(expected.slice(37 * taken))
+
+
+@pytest.mark.parametrize('codec', ['zstd', 'snappy', 'lz4', 'gzip', 'none'])
+@pytest.mark.parametrize('items', [3, 200], ids=['mostly levels', 'mostly values'])
+def test_ragged_lists_go_on_behind_pages_of_which_only_levels_are_read(tmp_path, codec, items):
+    pa = pytest.importorskip('pyarrow')
+    from pyarrow import parquet
+    rng = np.random.default_rng(items)
+    rows = 400_000 // items
+    ends = np.cumsum(rng.integers(0, 2 * items, rows))
+    values = rng.integers(0, 1 << rng.integers(1, 32), ends[-1]).astype(np.float32)
+    lists = pa.ListArray.from_arrays(pa.array([0, *ends], pa.int32()), values, mask=pa.array(rng.random(rows) < 0.1))
+    path = tmp_path / 'ragged.parquet'
+    parquet.write_table(pa.table({'x': lists, 'y': pa.array(np.arange(rows))}), path, row_group_size=rows * 3 // 5, compression=codec,
+                        use_dictionary=False, data_page_size=int(rng.integers(20_000, 300_000)))
+    options = {'batch_size': 100, 'batch_format': 'pyarrow'}
+    whole = hr.read_parquet(path).iter_batches(**options)
+    states = [whole.state_dict() for _ in whole]
+    expected = parquet.read_table(path)
+    for state in states[1:-1:max(1, len(states) // 9)]:
+        rest = hr.read_parquet(path).iter_batches(**options)
+        rest.load_state_dict(state)
+        assert next(rest).equals(expected.slice(state['row'], 100).combine_chunks())
+        assert pa.concat_tables(rest).equals(expected.slice(state['row'] + 100))

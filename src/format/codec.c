@@ -5,6 +5,7 @@
 // Decompressor contexts are costly to make (zstd: 160 KiB), so they are kept in small lock-free pools and stay warm;
 // a pool never holds more than as many as ran at once.
 #include "format/codec.h"
+#include "base/cursor.h"
 #include <stdatomic.h>
 #include <string.h>
 #ifdef HR_HAVE_ZSTD
@@ -25,6 +26,9 @@
 #endif
 
 #define POOL_SLOTS 64
+// A stream that is read by parts keeps its window: of larger ones the front is not read apart.
+#define ZSTD_WINDOW_LOG_MAX 23
+#define ZSTD_KEPT_BYTES_MAX (4u << 20)
 
 typedef struct codec_row {
     const char *name;
@@ -33,6 +37,7 @@ typedef struct codec_row {
     hr_status (*compress)(int level, const void *in, size_t in_bytes, void *out, size_t room,
                           size_t *bytes_out, hr_error *err);
     size_t (*bound)(size_t in_bytes);
+    size_t (*prefix)(const uint8_t *in, size_t in_bytes, uint8_t *out, size_t room);
     uint64_t expansion_max; // output bytes an input byte can stand for; 0: no useful bound
 } codec_row;
 
@@ -106,6 +111,13 @@ static size_t none_bound(size_t in_bytes)
     return in_bytes;
 }
 
+static size_t none_prefix(const uint8_t *in, size_t in_bytes, uint8_t *out, size_t room)
+{
+    size_t count = HR_MIN(in_bytes, room);
+    memcpy(out, in, count);
+    return count;
+}
+
 #ifdef HR_HAVE_ZSTD
 static pool zstd_readers, zstd_writers;
 
@@ -147,7 +159,44 @@ static size_t zstd_bound(size_t in_bytes)
 {
     return ZSTD_compressBound(in_bytes);
 }
+
+// Contexts that read by parts hold a window each, which those above do without.
+static pool zstd_part_readers;
+
+static ZSTD_DCtx *zstd_part_reader(void)
+{
+    ZSTD_DCtx *context = pool_take(&zstd_part_readers);
+    if (context)
+        return context;
+    context = ZSTD_createDCtx();
+    if (context &&
+        ZSTD_isError(ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG_MAX))) {
+        ZSTD_freeDCtx(context);
+        return NULL;
+    }
+    return context;
+}
+
+// Block by block, of at most 128 KiB each.
+static size_t zstd_prefix(const uint8_t *in, size_t in_bytes, uint8_t *out, size_t room)
+{
+    ZSTD_DCtx *context = zstd_part_reader();
+    ZSTD_inBuffer from = {in, in_bytes, 0};
+    ZSTD_outBuffer to = {out, room, 0};
+    if (!context)
+        return 0;
+    for (size_t before = SIZE_MAX; to.pos < room && from.pos + to.pos != before;) {
+        before = from.pos + to.pos;
+        if (ZSTD_isError(ZSTD_decompressStream(context, &to, &from)))
+            break;
+    }
+    ZSTD_DCtx_reset(context, ZSTD_reset_session_only);
+    if (ZSTD_sizeof_DCtx(context) > ZSTD_KEPT_BYTES_MAX || !pool_give(&zstd_part_readers, context))
+        ZSTD_freeDCtx(context);
+    return to.pos;
+}
 #else
+#define zstd_prefix     NULL
 #define zstd_decompress NULL
 #define zstd_compress   NULL
 #define zstd_bound      NULL
@@ -179,7 +228,55 @@ static size_t snappy_bound(size_t in_bytes)
 {
     return snappy_max_compressed_length(in_bytes);
 }
+
+// One element (format_description.txt, 2): a literal or a copy. Bytes come from *from when `distance` is 0.
+typedef struct snappy_element {
+    size_t count, distance;
+} snappy_element;
+
+static snappy_element snappy_next(hr_cursor *c)
+{
+    uint8_t tag = hr__cursor_u8(c);
+    size_t high = tag >> 2;
+    if ((tag & 3) == 0 && high >= 60) { // a literal whose length stands in 1 to 4 bytes
+        size_t length = 0;
+        for (size_t i = 0; i < high - 59; i++)
+            length |= (size_t)hr__cursor_u8(c) << (8 * i);
+        return (snappy_element){length + 1, 0};
+    }
+    if ((tag & 3) == 0)
+        return (snappy_element){high + 1, 0};
+    if ((tag & 3) == 1)
+        return (snappy_element){(high & 7) + 4, (high >> 3) << 8 | hr__cursor_u8(c)};
+    size_t distance = (tag & 3) == 2 ? hr__cursor_u16(c) : hr__cursor_u32(c);
+    return (snappy_element){high + 1, distance};
+}
+
+// The library reads whole streams alone.
+static size_t snappy_prefix(const uint8_t *in, size_t in_bytes, uint8_t *out, size_t room)
+{
+    hr_cursor c = hr__cursor(in, in_bytes);
+    uint64_t stated = hr__cursor_varint(&c);
+    size_t made = 0;
+    room = (size_t)HR_MIN(room, stated);
+    while (made < room && hr__cursor_left(&c) > 0) {
+        bool literal = (*c.at & 3) == 0;
+        snappy_element e = snappy_next(&c);
+        if (c.failed || (!literal && (e.distance == 0 || e.distance > made)))
+            break;
+        size_t count = HR_MIN(e.count, room - made);
+        if (literal) {
+            count = HR_MIN(count, hr__cursor_left(&c));
+            memcpy(out + made, hr__cursor_take(&c, count), count);
+            made += count;
+        }
+        for (size_t end = made + count; !literal && made < end; made++)
+            out[made] = out[made - e.distance]; // they may overlap
+    }
+    return made;
+}
 #else
+#define snappy_prefix     NULL
 #define snappy_decompress NULL
 #define snappy_compress_  NULL
 #define snappy_bound      NULL
@@ -200,6 +297,17 @@ static hr_status lz4_raw_decompress(const void *in, size_t in_bytes, void *out, 
     if (!lz4_block(in, in_bytes, out, out_bytes))
         return wrong_size(err, "lz4", in_bytes, out_bytes);
     return HR_OK;
+}
+
+// Of a front that is cut where it cannot be read, or is no front, it says nothing.
+static size_t lz4_raw_prefix(const uint8_t *in, size_t in_bytes, uint8_t *out, size_t room)
+{
+    int target = (int)HR_MIN(room, INT32_MAX);
+    if (in_bytes > INT32_MAX)
+        return 0;
+    int got =
+        LZ4_decompress_safe_partial((const char *)in, (char *)out, (int)in_bytes, target, target);
+    return got > 0 ? (size_t)got : 0;
 }
 
 static uint32_t big_endian32(const uint8_t *p)
@@ -250,6 +358,7 @@ static size_t lz4_bound(size_t in_bytes)
     return in_bytes <= LZ4_MAX_INPUT_SIZE ? (size_t)LZ4_compressBound((int)in_bytes) : 0;
 }
 #else
+#define lz4_raw_prefix     NULL
 #define lz4_raw_decompress NULL
 #define lz4_decompress     NULL
 #define lz4_raw_compress   NULL
@@ -354,14 +463,16 @@ static size_t gzip_bound(size_t in_bytes)
 
 // Expansion: snappy's copies give 64 bytes for 3; an lz4 length byte adds 255; deflate gives 258 bytes for 2 bits.
 static const codec_row rows[HR_CODEC_COUNT] = {
-    [HR_CODEC_NONE] = {"uncompressed", none_decompress, none_compress, none_bound, 1},
-    [HR_CODEC_SNAPPY] = {"snappy", snappy_decompress, snappy_compress_, snappy_bound, 32},
-    [HR_CODEC_GZIP] = {"gzip", gzip_decompress, gzip_compress, gzip_bound, 1040},
-    [HR_CODEC_LZO] = {"lzo", NULL, NULL, NULL, 0},
-    [HR_CODEC_BROTLI] = {"brotli", brotli_decompress, brotli_compress, brotli_bound, 0},
-    [HR_CODEC_LZ4] = {"lz4 (hadoop)", lz4_decompress, NULL, NULL, 256},
-    [HR_CODEC_ZSTD] = {"zstd", zstd_decompress, zstd_compress, zstd_bound, 0},
-    [HR_CODEC_LZ4_RAW] = {"lz4", lz4_raw_decompress, lz4_raw_compress, lz4_bound, 256},
+    [HR_CODEC_NONE] = {"uncompressed", none_decompress, none_compress, none_bound, none_prefix, 1},
+    [HR_CODEC_SNAPPY] = {"snappy", snappy_decompress, snappy_compress_, snappy_bound, snappy_prefix,
+                         32},
+    [HR_CODEC_GZIP] = {"gzip", gzip_decompress, gzip_compress, gzip_bound, NULL, 1040},
+    [HR_CODEC_LZO] = {"lzo", NULL, NULL, NULL, NULL, 0},
+    [HR_CODEC_BROTLI] = {"brotli", brotli_decompress, brotli_compress, brotli_bound, NULL, 0},
+    [HR_CODEC_LZ4] = {"lz4 (hadoop)", lz4_decompress, NULL, NULL, NULL, 256},
+    [HR_CODEC_ZSTD] = {"zstd", zstd_decompress, zstd_compress, zstd_bound, zstd_prefix, 0},
+    [HR_CODEC_LZ4_RAW] = {"lz4", lz4_raw_decompress, lz4_raw_compress, lz4_bound, lz4_raw_prefix,
+                          256},
 };
 
 const char *hr__codec_name(int codec)
@@ -392,6 +503,13 @@ hr_status hr__codec_decompress(hr_codec codec, const void *in, size_t in_bytes, 
 {
     HR_TRY(hr__codec_check(codec, err));
     return rows[codec].decompress(in, in_bytes, out, out_bytes, err);
+}
+
+size_t hr__codec_prefix(hr_codec codec, const void *in, size_t in_bytes, void *out, size_t room)
+{
+    if (codec < 0 || codec >= HR_CODEC_COUNT || !rows[codec].prefix)
+        return 0;
+    return rows[codec].prefix(in, in_bytes, out, room);
 }
 
 size_t hr__codec_bound(hr_codec codec, size_t in_bytes)

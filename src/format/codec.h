@@ -28,6 +28,10 @@ bool hr__codec_can_hold(hr_codec codec, uint64_t in_bytes, uint64_t out_bytes);
 // Fills out with exactly out_bytes, or CORRUPT. Streams that hold more or less are CORRUPT too.
 HR_USE_RESULT hr_status hr__codec_decompress(hr_codec codec, const void *in, size_t in_bytes,
                                              void *out, size_t out_bytes, hr_error *err);
+// The first bytes of what a stream holds, of all of it or of as much of its front as is there. Returns how many were
+// made, at most `room`; what lies behind those is not looked at, and not checked. Fewer than asked for, or none: the
+// front is too short, the stream is damaged, or this codec does not stop early: hr__codec_decompress says.
+size_t hr__codec_prefix(hr_codec codec, const void *in, size_t in_bytes, void *out, size_t room);
 // The room that hr__codec_compress wants at most; 0 for a codec that we do not write.
 size_t hr__codec_bound(hr_codec codec, size_t in_bytes);
 // level 0 is the codec's own default. LIMIT: `room` is too small.

@@ -37,6 +37,77 @@ static void codec__gives_back_what_it_took(void **state)
     }
 }
 
+// Of some that compresses well and some that does not at all.
+static void fill_mixed(uint8_t *bytes, size_t count)
+{
+    uint64_t x = 1;
+    for (size_t i = 0; i < count; i++) {
+        x = x * 6364136223846793005u + 1442695040888963407u;
+        bytes[i] = i / 1000 % 3 == 1 ? (uint8_t)(x >> 56) : (uint8_t)(i / 100 + (x >> 63));
+    }
+}
+
+static void codec__reads_the_front_of_a_stream(void **state)
+{
+    static uint8_t in[300000], front[300000];
+    static const size_t rooms[] = {0, 1, 4, 100, 16384, 131072, 200001, sizeof in};
+    fill_mixed(in, sizeof in);
+    for (int codec = 0; codec < HR_CODEC_COUNT; codec++) {
+        size_t room = hr__codec_bound(codec, sizeof in), bytes = 0, got;
+        bool stops = codec == HR_CODEC_NONE || codec == HR_CODEC_SNAPPY || codec == HR_CODEC_ZSTD ||
+                     codec == HR_CODEC_LZ4_RAW;
+        uint8_t *packed = NULL;
+        if (!room)
+            continue;
+        assert_int_equal(hr__alloc(room, &packed, NULL), HR_OK);
+        assert_int_equal(hr__codec_compress(codec, 0, in, sizeof in, packed, room, &bytes, NULL),
+                         HR_OK);
+        for (size_t i = 0; i < HR_COUNTOF(rooms); i++) {
+            memset(front, 0, sizeof front);
+            got = hr__codec_prefix(codec, packed, bytes, front, rooms[i]);
+            assert_int_equal(got, stops ? rooms[i] : 0);
+            assert_memory_equal(front, in, got);
+        }
+        // Of a front there is as much as it holds, or nothing; never something else.
+        for (size_t cut = 0; cut < bytes; cut += 1 + cut / 50) {
+            got = hr__codec_prefix(codec, packed, cut, front, sizeof front);
+            assert_true(got < sizeof in);
+            assert_memory_equal(front, in, got);
+        }
+        if (stops)
+            assert_int_equal(hr__codec_prefix(codec, packed, bytes * 9 / 10, front, 4096), 4096);
+        hr__free(packed);
+    }
+}
+
+static void codec__makes_nothing_of_a_damaged_front(void **state)
+{
+    uint8_t out[100];
+    static const struct {
+        hr_codec codec;
+        uint8_t bytes[8];
+        size_t count, got;
+    } fronts[] = {
+        {HR_CODEC_SNAPPY, {100, 0 << 2, 'x', 1, 2}, 5, 1},      // a copy from before the start
+        {HR_CODEC_SNAPPY, {100, 0 << 2, 'x', 1, 0}, 5, 1},      // from nowhere
+        {HR_CODEC_SNAPPY, {100, 0 << 2, 'x', 1, 1}, 5, 5},      // overlapping: xxxx
+        {HR_CODEC_SNAPPY, {3, 0 << 2, 'x', 1, 1}, 5, 3},        // no more than it says it holds
+        {HR_CODEC_SNAPPY, {100, 62 << 2, 255}, 3, 0},           // a length that is cut
+        {HR_CODEC_SNAPPY, {255, 255}, 2, 0},                    // the same, of all
+        {HR_CODEC_ZSTD, {0x28, 0xb5, 0x2f, 0xfd, 0xff}, 5, 0},  // half a header
+        {HR_CODEC_LZ4_RAW, {0x10, 'x', 9, 0, 0x10, 'y'}, 6, 0}, // from before the start
+        {HR_CODEC_GZIP, {0x1f, 0x8b, 8}, 3, 0},
+    };
+    for (size_t i = 0; i < HR_COUNTOF(fronts); i++) {
+        if (hr__codec_check(fronts[i].codec, NULL))
+            continue;
+        size_t got =
+            hr__codec_prefix(fronts[i].codec, fronts[i].bytes, fronts[i].count, out, sizeof out);
+        assert_int_equal(got, fronts[i].got);
+    }
+    assert_int_equal(hr__codec_prefix(42, out, 1, out, 1), 0);
+}
+
 static void codec__reads_members_one_after_another(void **state)
 {
     uint8_t in[500], packed[2000], back[1000];
@@ -84,6 +155,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(codec__gives_back_what_it_took),
+        cmocka_unit_test(codec__reads_the_front_of_a_stream),
+        cmocka_unit_test(codec__makes_nothing_of_a_damaged_front),
         cmocka_unit_test(codec__reads_members_one_after_another),
         cmocka_unit_test(codec__reads_hadoop_frames),
         cmocka_unit_test(codec__names_what_it_cannot_do),

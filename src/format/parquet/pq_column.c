@@ -7,7 +7,7 @@
 //
 // Flat columns know a page's rows from its header. Lists in v1 pages do not: rows are counted by the levels, so pages
 // are prepared in order from the first; what a pass does not need of them stays, up to KEEP_BYTES_MAX, for the pass
-// that does.
+// that does. Of pages before the row that a fragment is entered at the levels alone are read.
 //
 // What no pass has pinned is kept to save work alone: unread windows, prepared pages, the dictionary. It goes when
 // memory is short (hr__pq_column_spare) and is read again by whoever needs it.
@@ -139,6 +139,39 @@ static hr_status ready(pq_column *column, pq_page *page, hr_error *err)
     return status;
 }
 
+// Lists that are entered in their middle: of a page before that the rows alone are wanted, and those were not counted.
+static bool is_passed_over(const pq_column *column, const pq_page *page)
+{
+    return page->rows < 0 && page->row_first < column->from_row && !page->looked_at &&
+           column->leaf->row_values == 0; // a tensor's page is one that holds that row
+}
+
+// Counts them; under the mutex, which is let go meanwhile. Where that cannot be done the page is as it was.
+static hr_status learn_rows_alone(pq_column *column, pq_page *page, hr_error *err)
+{
+    int64_t rows = -1;
+    if (page->state == PQ_BUSY) {
+        hr__cond_wait(&column->changed, &column->mutex);
+        return HR_OK;
+    }
+    page->state = PQ_BUSY;
+    page->pins++;
+    hr__mutex_unlock(&column->mutex);
+    hr_status status = hr__pq_page_rows(column, page, &rows, err);
+    hr__mutex_lock(&column->mutex);
+    page->pins--;
+    page->state = PQ_UNREAD;
+    page->looked_at = true;
+    if (!status && rows >= 0) {
+        page->rows = rows;
+        number_rows(column, (size_t)page->number + 1);
+        if (page->row_first + rows <= column->from_row)
+            hr__pq_window_unref(column, &page->window);
+    }
+    hr__cond_broadcast(&column->changed);
+    return status;
+}
+
 static hr_status missing_rows(pq_column *column, int64_t found, hr_error *err)
 {
     hr_status status =
@@ -201,6 +234,10 @@ static hr_status pin_pages(pq_column *column, int64_t first, int64_t end, pq_pin
         }
         pq_page *page = column->pages.items[i];
         HR_ASSERT(page->row_first >= 0);
+        if (is_passed_over(column, page)) {
+            HR_TRY(learn_rows_alone(column, page, err));
+            continue;
+        }
         // Some begin a row, so nothing of them continues the page before.
         bool continues = column->leaf->is_list && !page->is_listed && !page->is_v2;
         place where = page_place(page, continues, first, end);

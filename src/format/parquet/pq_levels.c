@@ -376,6 +376,22 @@ static hr_status check_rows(const pq_leaf *leaf, const pq_page *page, hr_error *
     return HR_OK;
 }
 
+hr_status hr__pq_starts_count(pq_column *column, const uint8_t *bytes, size_t size, int32_t count,
+                              int64_t *rows_out, hr_error *err)
+{
+    hr_scratch *scratch = column->fragment->scratch;
+    size_t n = (size_t)count;
+    uint8_t *starts = NULL;
+    pq_hybrid h;
+    HR_TRY(hr__scratch_take(scratch, n / 8 + 8, &starts, err));
+    hr__hybrid_init(&h, bytes, size, 1);
+    *rows_out = -1;
+    if (hr__hybrid_bits(&h, n, 0, starts))
+        *rows_out = (int64_t)hr__kernels()->bits.count(starts, 0, n);
+    hr__scratch_give(scratch, starts);
+    return HR_OK;
+}
+
 static hr_status list_levels(pq_column *column, pq_page *page, level_streams *s, hr_error *err)
 {
     const hr_kernels *k = hr__kernels();

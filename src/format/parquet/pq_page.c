@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define LEVELS_PREFIX_BYTES (16u << 10)
+#define FRONT_BYTES         (136u << 10) // has a whole block of zstd
 
 hr_status hr__pq_page_context(const pq_column *column, const pq_page *page, hr_status status,
                               hr_error *err)
@@ -197,6 +198,78 @@ static hr_status prepare(pq_column *column, pq_page *page, hr_error *err)
     page->held_bytes += page->memory ? count : 0;
     HR_TRY(hr__pq_levels_read(column, page, bytes, count, &used, err));
     return hr__pq_values_read(column, page, bytes + used, count - used, err);
+}
+
+// Repetition levels out of the page's front, of which `bytes` are there. *more_out: nothing can be said without more.
+static hr_status rows_of_front(pq_column *column, const pq_page *page, const uint8_t *front,
+                               size_t bytes, int64_t *rows_out, bool *more_out, hr_error *err)
+{
+    hr_scratch *scratch = column->fragment->scratch;
+    hr_codec codec = page->is_compressed ? (hr_codec)column->chunk->codec : HR_CODEC_NONE;
+    size_t room = HR_MIN(LEVELS_PREFIX_BYTES, page->raw_bytes), got = 0, need = 4;
+    uint8_t *raw = NULL;
+    hr_status status = HR_OK;
+    *more_out = false;
+    for (;; room = need) {
+        uint32_t length = 0;
+        HR_GO(hr__scratch_take(scratch, HR_MAX(room, 1), &raw, err));
+        hr_busy_mark mark = hr__busy_switch(HR_CAUSE_DECOMPRESS);
+        got = hr__codec_prefix(codec, front, bytes, raw, room);
+        hr__busy_leave(mark);
+        if (got >= 4) {
+            memcpy(&length, raw, 4);
+            need = 4 + (size_t)length;
+        }
+        if (got >= need || got < room || need > page->raw_bytes / 2) // mostly levels: no gain
+            break;
+        hr__scratch_give(scratch, raw);
+        raw = NULL;
+    }
+    *more_out = got < HR_MIN(room, need);
+    if (got >= need)
+        status = hr__pq_starts_count(column, raw + 4, need - 4, page->level_count, rows_out, err);
+out:
+    hr__scratch_give(scratch, raw);
+    return status;
+}
+
+static hr_status count_rows(pq_column *column, const pq_page *page, int64_t *rows_out,
+                            hr_error *err)
+{
+    hr_scratch *scratch = column->fragment->scratch;
+    const pq_window *w = page->window;
+    size_t all = page->stored_bytes, bytes = w ? all : HR_MIN(all, FRONT_BYTES);
+    uint8_t *memory = NULL;
+    bool more = false;
+    hr_status status = HR_OK;
+    for (;; bytes = all) {
+        const uint8_t *front = w ? w->data + (page->payload_at - w->begin) : NULL;
+        if (!w) {
+            HR_GO(hr__scratch_take(scratch, HR_MAX(bytes, 1), &memory, err));
+            HR_GO(hr__pq_read(column, page->payload_at, bytes, memory, err));
+            front = memory;
+        }
+        HR_GO(rows_of_front(column, page, front, bytes, rows_out, &more, err));
+        if (!more || bytes == all)
+            break;
+        hr__scratch_give(scratch, memory);
+        memory = NULL;
+    }
+out:
+    hr__scratch_give(scratch, memory);
+    return status;
+}
+
+hr_status hr__pq_page_rows(pq_column *column, const pq_page *page, int64_t *rows_out, hr_error *err)
+{
+    *rows_out = -1;
+    if (!column->leaf->is_list || page->is_v2 || page->repetition_encoding != PQ_ENCODING_RLE ||
+        (column->fragment->reader->options.verify_checksums && page->has_crc))
+        return HR_OK;
+    hr_busy_mark mark = hr__busy_switch(HR_CAUSE_DECODE);
+    hr_status status = count_rows(column, page, rows_out, err);
+    hr__busy_leave(mark);
+    return status ? hr__pq_page_context(column, page, status, err) : HR_OK;
 }
 
 static void release_memory(pq_column *column, pq_page *page)

@@ -60,6 +60,7 @@ typedef struct pq_page {
     int64_t row_first, rows; // rows that begin in it; -1: not known yet
     int64_t continued; // slots before its first row, as pages passed over tell; -1: they do not
     int64_t rows_passed;
+    bool looked_at;    // for its rows alone
     pq_window *window; // holds the payload; may be NULL
 
     // Prepared; immutable while READY.
@@ -200,6 +201,10 @@ HR_USE_RESULT hr_status hr__pq_dictionary_keep(pq_column *column, const pq_heade
                                                hr_error *err);
 // UNREAD to prepared; on failure nothing is held. The caller owns the page's BUSY state.
 HR_USE_RESULT hr_status hr__pq_page_prepare(pq_column *column, pq_page *page, hr_error *err);
+// How many rows begin in a v1 page of a list, by its repetition levels alone, which stand first in it: no more of it is
+// read and decompressed than has those, about. -1: it cannot be told so. The caller owns the page's BUSY state.
+HR_USE_RESULT hr_status hr__pq_page_rows(pq_column *column, const pq_page *page, int64_t *rows_out,
+                                         hr_error *err);
 void hr__pq_page_drop(pq_column *column, pq_page *page); // gives its memory back; under the mutex
 void hr__pq_dictionary_drop(pq_column *column);          // nobody uses the column
 // Reads the column's dictionary again. Only the walking thread calls it, without the lock.
@@ -216,6 +221,9 @@ HR_USE_RESULT bool hr__hybrid_bits(pq_hybrid *h, size_t count, uint8_t value, ui
 // Levels of the page at `bytes` to slots, ends and bitmaps. *used_out: bytes they took.
 HR_USE_RESULT hr_status hr__pq_levels_read(pq_column *column, pq_page *page, const uint8_t *bytes,
                                            size_t count, size_t *used_out, hr_error *err);
+// How many of `count` repetition levels begin a row; -1: they are no such levels.
+HR_USE_RESULT hr_status hr__pq_starts_count(pq_column *column, const uint8_t *bytes, size_t size,
+                                            int32_t count, int64_t *rows_out, hr_error *err);
 // How many of the first bytes of a v1 payload hold its levels, as far as `count` of them tell (may be more than count).
 size_t hr__pq_levels_bytes(const pq_leaf *leaf, const pq_page *page, const uint8_t *bytes,
                            size_t count);
