@@ -190,6 +190,20 @@ def test_torch_batches_are_writable_and_nobody_elses():
     assert (ds.take_batch(64)['data'][:, 0] == np.arange(64)).all()
 
 
+def test_what_was_written_into_a_torch_batch_stays_there():
+    pytest.importorskip('torch')
+    ds = hr.range_tensor(64, shape=(512,), blocks=1).materialize()
+    batches = ds.iter_torch_batches(batch_size=16)
+    first, second = next(batches)['data'], next(batches)['data']
+    first[:] = -1
+    second[:] = -2
+    del second
+    third = next(batches)['data']
+    assert (first == -1).all() and (third[:, 0].numpy() == np.arange(32, 48)).all()
+    again = next(ds.iter_torch_batches(batch_size=16))['data']
+    assert (again[:, 0].numpy() == np.arange(16)).all()
+
+
 def write_lists(folder, *files):
     """A file a list of lists, in their order; the paths."""
     for i, rows in enumerate(files):

@@ -78,7 +78,7 @@ struct hr_batch {
 HR_USE_RESULT hr_status hr__batch_open(hr_feed_end *end, const hr_lease *lease, hr_batch **out,
                                        int64_t *copied_out, hr_error *err);
 void hr__batch_drop_tensors(hr_batch *batch); // tensor.c
-// The span writable, seen by this batch alone (batch->mutex held).
+// The span writable, the batch's rows seen by it alone; NULL: there is no such place (batch->mutex held).
 HR_USE_RESULT hr_status hr__batch_private(hr_batch *batch, uint8_t **out, hr_error *err);
 
 // --- where the reader's time goes (delay.c). Caller-serialised ---

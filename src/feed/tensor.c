@@ -3,7 +3,8 @@
 // A column as a dense row-major array: the block's own memory where that will do, memory of the reader's own where not.
 //
 //   no nulls, a number, read      the block's memory
-//   no nulls, a number, write     the same pages, copied on write, seen by this batch alone
+//   no nulls, a number, write     the same pages, copied on write, seen by this batch alone (a copy, where the
+//                                 same rows are out twice)
 //   BOOL, nulls, "nan" on integers   values converted and filled into recycled memory
 //
 // What a column's tensor has for a type depends on its field and the policy, never on whether this batch happens to
@@ -223,21 +224,23 @@ static hr_status make_tensor(hr_batch *batch, const hr_dense_plan *plan, hr_made
     return HR_OK;
 }
 
-// The block's own memory under another address, where this batch may write. A batch in memory of the reader's own is
-// written where it lies.
+// The block's own memory under another address, where this batch may write; not writable: there is none. A batch in
+// memory of the reader's own is written where it lies.
 static hr_status map_writable(hr_batch *batch, const hr_dense_plan *plan, hr_tensor *tensor,
                               hr_error *err)
 {
     const uint8_t *data = first_value(plan);
+    if (batch->hold->leased && plan->column->rows > 0) {
+        uint8_t *span = NULL;
+        HR_TRY(hr__batch_private(batch, &span, err));
+        if (!span)
+            return HR_OK;
+        HR_ASSERT(data >= batch->hold->lease.span &&
+                  data < batch->hold->lease.span + batch->hold->lease.span_bytes);
+        data = span + (data - batch->hold->lease.span);
+    }
     tensor->writable = true;
     tensor->data = data;
-    if (!batch->hold->leased || plan->column->rows == 0)
-        return HR_OK;
-    uint8_t *span = NULL;
-    HR_TRY(hr__batch_private(batch, &span, err));
-    HR_ASSERT(data >= batch->hold->lease.span &&
-              data < batch->hold->lease.span + batch->hold->lease.span_bytes);
-    tensor->data = span + (data - batch->hold->lease.span);
     return HR_OK;
 }
 
@@ -251,8 +254,9 @@ static hr_status find_or_make(hr_batch *batch, const hr_dense_plan *plan,
         *made = *wanted;
         describe(plan, &made->tensor);
         bool own = plan->null_count > 0 || plan->in != plan->out || plan->in->num == HR_NUM_BOOL;
-        hr_status status = own ? make_tensor(batch, plan, made, err)
-                               : map_writable(batch, plan, &made->tensor, err);
+        hr_status status = own ? HR_OK : map_writable(batch, plan, &made->tensor, err);
+        if (status == HR_OK && !made->tensor.writable)
+            status = make_tensor(batch, plan, made, err);
         if (status != HR_OK) {
             hr__free(made);
             return status;

@@ -339,6 +339,43 @@ static void port__private_bytes_are_forgotten_with_the_lease(void **unused)
     test_store_close(&t);
 }
 
+// Batches of one object share a private mapping: it goes with the last of them, and no row is handed out in it twice.
+static void port__what_was_written_stays_while_its_neighbours_go(void **unused)
+{
+    test_store t;
+    test_store_open(&t, 16 * MIB, 64 * MIB, NULL);
+    hr_channel *channel = open_channel(t.store, 4);
+    hr_port *port = NULL;
+    hr_lease leases[3];
+    void *memory[3];
+    assert_int_equal(hr__port_open_local(channel, &port, NULL), HR_OK);
+    for (int round = 0; round < 2; round++) {
+        const int64_t rows_at[] = {0, 4, 0}; // the third one's rows are the first one's
+        hr_object_id id = make_object(t.store, MIB, 7);
+        for (int i = 0; i < 3; i++) {
+            hr_descriptor d = batch(id, (uint64_t)i);
+            d.first_row = rows_at[i];
+            d.rows = 4;
+            if (i > 0)
+                hr__store_ref(t.store, id);
+            push(channel, &d, HR_OK);
+            assert_int_equal(hr__port_next(port, 0, &leases[i], NULL), HR_OK);
+            assert_int_equal(hr__port_private(port, &leases[i], &memory[i], NULL), HR_OK);
+        }
+        assert_true(has_pattern(memory[0], MIB, 7));
+        assert_ptr_equal(memory[1], memory[0]);
+        assert_null(memory[2]);
+        memset(memory[0], 0xee, MIB / 2);
+        hr__port_release(port, &leases[1]);
+        hr__port_release(port, &leases[2]);
+        assert_int_equal(((const uint8_t *)memory[0])[MIB / 2 - 1], 0xee);
+        hr__port_release(port, &leases[0]);
+    }
+    hr__port_close(&port);
+    hr__channel_close(&channel);
+    test_store_close(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -350,6 +387,7 @@ int main(void)
         cmocka_unit_test(channel__a_hostile_consumer_harms_only_itself),
         cmocka_unit_test(channel__survives_revocation_against_a_taking_consumer),
         cmocka_unit_test(port__private_bytes_are_forgotten_with_the_lease),
+        cmocka_unit_test(port__what_was_written_stays_while_its_neighbours_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

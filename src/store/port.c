@@ -135,8 +135,8 @@ static hr_status book_lease(hr_port *port, const hr_ring_slot *slot, hr_lease *o
         const local_end *end = port->end.context;
         out->span = end->channel->outs[slot->lease].memory;
     } else {
-        HR_TRY(hr__reader_at(port->end.reader, &segment, slot->offset, slot->span_bytes, false,
-                             &memory, err));
+        HR_TRY(hr__reader_at(port->end.reader, &segment, slot->offset, slot->span_bytes, &memory,
+                             err));
         out->span = memory;
     }
     out->span_bytes = slot->span_bytes;
@@ -260,7 +260,7 @@ void hr__port_release(hr_port *port, const hr_lease *lease)
     HR_ASSERT(lease->slot < port->lease_count && port->taken[lease->slot].out);
     hr_taken *taken = &port->taken[lease->slot];
     if (taken->private_)
-        hr__drop_private(taken->private_, hr__page_up(taken->span_bytes));
+        hr__reader_unclaim(port->end.reader, taken->offset, taken->private_);
     hr__leases_drop(&port->leases, taken->group);
     *taken = (hr_taken){.out = false};
     atomic_store_explicit(
@@ -279,9 +279,11 @@ hr_status hr__port_private(hr_port *port, const hr_lease *lease, void **out, hr_
     hr__mutex_lock(&port->lock);
     hr_taken *taken = &port->taken[lease->slot];
     hr_status status = HR_OK;
+    const hr_range span = {taken->offset, taken->span_bytes};
+    const hr_descriptor *d = &lease->descriptor;
     if (!taken->private_)
-        status = hr__reader_at(port->end.reader, &taken->segment, taken->offset, taken->span_bytes,
-                               true, &taken->private_, err);
+        status = hr__reader_claim(port->end.reader, &taken->segment, &span, d->first_row,
+                                  d->first_row + d->rows, &taken->private_, err);
     if (status == HR_OK)
         *out = taken->private_;
     hr__mutex_unlock(&port->lock);

@@ -106,6 +106,7 @@ void hr__reader_finish(hr_reader *reader)
             hr__unmap(s->private_, s->bytes);
     }
     HR_VEC_FINISH(&reader->segments);
+    HR_VEC_FINISH(&reader->claims);
     hr__mutex_finish(&reader->lock);
 }
 
@@ -126,9 +127,11 @@ static hr_status reader_segment(hr_reader *reader, const hr_range *want, hr_read
     return HR_OK;
 }
 
-hr_status hr__reader_at(hr_reader *reader, const hr_range *segment, uint64_t offset, uint64_t bytes,
+// reader->lock is held
+static hr_status map_at(hr_reader *reader, const hr_range *segment, const hr_range *span,
                         bool writable, uint8_t **out, hr_error *err)
 {
+    uint64_t offset = span->offset, bytes = span->bytes;
     if (offset < segment->offset || offset - segment->offset > segment->bytes ||
         bytes > segment->bytes - (offset - segment->offset))
         return HR_FAIL(err, HR_CORRUPT,
@@ -136,21 +139,76 @@ hr_status hr__reader_at(hr_reader *reader, const hr_range *segment, uint64_t off
                        "bytes at %llu",
                        (unsigned long long)bytes, (unsigned long long)offset,
                        (unsigned long long)segment->bytes, (unsigned long long)segment->offset);
-    hr__mutex_lock(&reader->lock);
     hr_reader_segment *s = NULL;
-    hr_status status = reader_segment(reader, segment, &s, err);
-    if (status == HR_OK) {
-        uint8_t **memory = writable ? &s->private_ : &s->shared;
-        void *mapped = NULL;
-        if (!*memory) {
-            status = hr__map_fd(reader->fd, s->offset, s->bytes,
-                                writable ? HR_MAP_PRIVATE : HR_MAP_READ, &mapped, err);
-            if (status == HR_OK)
-                *memory = mapped;
-        }
-        if (status == HR_OK)
-            *out = *memory + (offset - s->offset);
+    HR_TRY(reader_segment(reader, segment, &s, err));
+    uint8_t **memory = writable ? &s->private_ : &s->shared;
+    void *mapped = NULL;
+    if (!*memory) {
+        HR_TRY(hr__map_fd(reader->fd, s->offset, s->bytes, writable ? HR_MAP_PRIVATE : HR_MAP_READ,
+                          &mapped, err));
+        *memory = mapped;
     }
+    *out = *memory + (offset - s->offset);
+    return HR_OK;
+}
+
+hr_status hr__reader_at(hr_reader *reader, const hr_range *segment, uint64_t offset, uint64_t bytes,
+                        uint8_t **out, hr_error *err)
+{
+    const hr_range span = {offset, bytes};
+    hr__mutex_lock(&reader->lock);
+    hr_status status = map_at(reader, segment, &span, false, out, err);
     hr__mutex_unlock(&reader->lock);
     return status;
+}
+
+static hr_reader_claim *find_claim(hr_reader *reader, uint64_t offset)
+{
+    for (size_t i = reader->claims.count; i-- > 0;)
+        if (reader->claims.items[i].offset == offset)
+            return &reader->claims.items[i];
+    return NULL;
+}
+
+// reader->lock is held
+static hr_status claim_rows(hr_reader *reader, const hr_range *segment, const hr_range *span,
+                            int64_t first_row, int64_t end_row, uint8_t **out, hr_error *err)
+{
+    uint8_t *memory = NULL;
+    hr_reader_claim *claim = find_claim(reader, span->offset);
+    if (claim && first_row < claim->rows_end) {
+        *out = NULL;
+        return HR_OK;
+    }
+    HR_TRY(map_at(reader, segment, span, true, &memory, err));
+    if (!claim) {
+        const hr_reader_claim fresh = {.offset = span->offset, .bytes = span->bytes};
+        HR_TRY(HR_VEC_PUSH(&reader->claims, fresh, err));
+        claim = &reader->claims.items[reader->claims.count - 1];
+    }
+    claim->count++;
+    claim->rows_end = end_row;
+    *out = memory;
+    return HR_OK;
+}
+
+hr_status hr__reader_claim(hr_reader *reader, const hr_range *segment, const hr_range *span,
+                           int64_t first_row, int64_t end_row, uint8_t **out, hr_error *err)
+{
+    hr__mutex_lock(&reader->lock);
+    hr_status status = claim_rows(reader, segment, span, first_row, end_row, out, err);
+    hr__mutex_unlock(&reader->lock);
+    return status;
+}
+
+void hr__reader_unclaim(hr_reader *reader, uint64_t offset, uint8_t *memory)
+{
+    hr__mutex_lock(&reader->lock);
+    hr_reader_claim *claim = find_claim(reader, offset);
+    HR_ASSERT(claim && claim->count > 0);
+    if (--claim->count == 0) {
+        hr__drop_private(memory, hr__page_up(claim->bytes));
+        *claim = reader->claims.items[--reader->claims.count];
+    }
+    hr__mutex_unlock(&reader->lock);
 }

@@ -50,15 +50,29 @@ typedef struct hr_reader_segment {
     uint64_t offset, bytes;
     uint8_t *shared, *private_;
 } hr_reader_segment;
+// A span of which rows were handed out to be written. They lie in one private mapping, which is forgotten as a whole
+// when the last of them is back: until then a row is handed out once.
+typedef struct hr_reader_claim {
+    uint64_t offset, bytes;
+    int64_t rows_end; // rows below it were handed out
+    uint32_t count;   // how often it is out
+} hr_reader_claim;
 typedef struct hr_reader {
     int fd; // borrowed
     hr_mutex lock;
     HR_VEC(hr_reader_segment) segments; // guards: all
+    HR_VEC(hr_reader_claim) claims;
 } hr_reader;
 void hr__reader_init(hr_reader *reader, int fd);
 void hr__reader_finish(hr_reader *reader);
 HR_USE_RESULT hr_status hr__reader_at(hr_reader *reader, const hr_range *segment, uint64_t offset,
-                                      uint64_t bytes, bool writable, uint8_t **out, hr_error *err);
+                                      uint64_t bytes, uint8_t **out, hr_error *err);
+// The same copied on write, for rows [first_row, end_row) of what lies there, until hr__reader_unclaim. NULL: they
+// may have been written already.
+HR_USE_RESULT hr_status hr__reader_claim(hr_reader *reader, const hr_range *segment,
+                                         const hr_range *span, int64_t first_row, int64_t end_row,
+                                         uint8_t **out, hr_error *err);
+void hr__reader_unclaim(hr_reader *reader, uint64_t offset, uint8_t *memory);
 
 // --- extent.c ---
 typedef struct hr_extent {
