@@ -162,6 +162,9 @@ static PyMethodDef methods[] = {
     {"columns", (PyCFunction)batch_columns, METH_NOARGS,
      "All columns, in the order of the schema."},
     {"slice", (PyCFunction)batch_slice, METH_VARARGS, "(first, rows): shares the memory."},
+    {"dlpacks", (PyCFunction)py_batch_dlpacks, METH_VARARGS,
+     "(make, nulls='error'): a dict of name and make(DLPack capsule) of each column; memory that "
+     "may be written and nobody else sees."},
     {"touch", (PyCFunction)batch_touch, METH_NOARGS,
      "Reads every byte: the sum of its 64-bit words."},
     {"checksum", (PyCFunction)batch_checksum, METH_NOARGS,

@@ -118,6 +118,9 @@ PyObject *py_column_values(py_state *state, py_batch *batch,
 int py_stream_options(py_state *state, PyObject *kwargs, hr_stream_options *out,
                       hr_position *position);
 int py_nulls(PyObject *value, hr_nulls *out, double *value_out); // "error", "nan", a number
+// A capsule of this memory, which the owner keeps; versioned: it can say that it is read-only.
+PyObject *py_dlpack(const hr_tensor *tensor, PyObject *owner, int versioned);
+PyObject *py_batch_dlpacks(py_batch *self, PyObject *args); // a method of Batch
 
 // --- Arrow (py_arrow.c) ---
 PyObject *py_schema_capsule(py_state *state, const hr_schema *schema);

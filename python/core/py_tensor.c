@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// headrace._core.Tensor: dense row-major memory, by the buffer protocol (NumPy) and by DLPack (torch, JAX). It holds
+// headrace._core.Tensor: dense row-major memory, by the buffer protocol (NumPy) and by DLPack (py_dlpack.c). It holds
 // the batch it lies in, so it may outlive every other name for it.
 #include "py_core.h"
 #include <string.h>
@@ -224,94 +224,6 @@ static int tensor_getbuffer(py_tensor *self, Py_buffer *view, int flags)
     return 0;
 }
 
-// --- DLPack (https://dmlc.github.io/dlpack/latest/c_api.html), both the old capsule and the versioned one ---
-
-typedef struct dl_tensor {
-    void *data;
-    int32_t device_type, device_id;
-    int32_t ndim;
-    uint8_t type_code, type_bits;
-    uint16_t type_lanes;
-    int64_t *shape, *strides;
-    uint64_t byte_offset;
-} dl_tensor;
-
-typedef struct dl_managed {
-    dl_tensor tensor;
-    void *context;
-    void (*deleter)(struct dl_managed *);
-} dl_managed;
-
-typedef struct dl_versioned {
-    uint32_t major, minor;
-    void *context;
-    void (*deleter)(struct dl_versioned *);
-    uint64_t flags; // bit 0: read-only
-    dl_tensor tensor;
-} dl_versioned;
-
-enum { DL_INT = 0, DL_UINT = 1, DL_FLOAT = 2, DL_BFLOAT = 4, DL_BOOL = 6 };
-
-typedef struct dl_share {
-    union {
-        dl_managed managed;
-        dl_versioned versioned;
-    } u;
-    PyObject *tensor;
-    int64_t shape[1 + HR_TENSOR_DIMS_MAX], strides[1 + HR_TENSOR_DIMS_MAX];
-} dl_share;
-
-// Consumers call it from any thread, with the GIL or without.
-static void share_free(dl_share *share)
-{
-    PyGILState_STATE gil = PyGILState_Ensure();
-    Py_DECREF(share->tensor);
-    PyMem_Free(share);
-    PyGILState_Release(gil);
-}
-
-static void managed_delete(dl_managed *m)
-{
-    share_free(m->context);
-}
-static void versioned_delete(dl_versioned *v)
-{
-    share_free(v->context);
-}
-
-// A capsule that nobody took.
-static void capsule_free(PyObject *capsule)
-{
-    if (PyCapsule_IsValid(capsule, "dltensor"))
-        managed_delete(PyCapsule_GetPointer(capsule, "dltensor"));
-    else if (PyCapsule_IsValid(capsule, "dltensor_versioned"))
-        versioned_delete(PyCapsule_GetPointer(capsule, "dltensor_versioned"));
-}
-
-static void fill_dl(const py_tensor *self, dl_share *share, dl_tensor *to)
-{
-    const hr_tensor *t = &self->tensor;
-    int64_t stride = 1;
-    hr_type_id id = t->type;
-    for (int32_t i = t->ndim - 1; i >= 0; i--) {
-        share->shape[i] = t->shape[i];
-        share->strides[i] = stride;
-        stride *= t->shape[i];
-    }
-    *to = (dl_tensor){.data = (void *)(uintptr_t)t->data,
-                      .device_type = 1,
-                      .ndim = t->ndim,
-                      .type_bits = (uint8_t)(8 * t->item_bytes),
-                      .type_lanes = 1,
-                      .shape = share->shape,
-                      .strides = share->strides};
-    to->type_code = id == HR_TYPE_BOOL                               ? DL_BOOL
-                    : id == HR_TYPE_BFLOAT16                         ? DL_BFLOAT
-                    : id >= HR_TYPE_FLOAT16 && id <= HR_TYPE_FLOAT64 ? DL_FLOAT
-                    : id >= HR_TYPE_UINT8 && id <= HR_TYPE_UINT64    ? DL_UINT
-                                                                     : DL_INT;
-}
-
 static PyObject *tensor_dlpack(py_tensor *self, PyObject *args, PyObject *kwargs)
 {
     static char *keys[] = {"stream", "max_version", "dl_device", "copy", NULL};
@@ -333,25 +245,7 @@ static PyObject *tensor_dlpack(py_tensor *self, PyObject *args, PyObject *kwargs
                         "the batch is shared: tensor(writable=True) can be a DLPack tensor");
         return NULL;
     }
-    dl_share *share = PyMem_Calloc(1, sizeof *share);
-    if (!share)
-        return PyErr_NoMemory();
-    share->tensor = Py_NewRef((PyObject *)self);
-    PyObject *capsule;
-    if (major >= 1) {
-        share->u.versioned =
-            (dl_versioned){.major = 1, .context = share, .deleter = versioned_delete};
-        share->u.versioned.flags = self->tensor.writable ? 0 : 1;
-        fill_dl(self, share, &share->u.versioned.tensor);
-        capsule = PyCapsule_New(&share->u.versioned, "dltensor_versioned", capsule_free);
-    } else {
-        share->u.managed = (dl_managed){.context = share, .deleter = managed_delete};
-        fill_dl(self, share, &share->u.managed.tensor);
-        capsule = PyCapsule_New(&share->u.managed, "dltensor", capsule_free);
-    }
-    if (!capsule)
-        share_free(share);
-    return capsule;
+    return py_dlpack(&self->tensor, (PyObject *)self, major >= 1);
 }
 
 static PyObject *tensor_device(PyObject *self, PyObject *unused)
