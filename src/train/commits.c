@@ -2,7 +2,9 @@
 // Checkpoints, the trainer's side: who may fill a folder, and its becoming the newest.
 //
 // The worker copies and makes durable, in its own time; the trainer's thread names, renames and answers. Of all ranks
-// that report one the lowest is kept: the others are told so at once and go on.
+// that report one the lowest is kept: the others are told so at once and go on. A life that is about to be ended, as a
+// worker of it failed, commits no more: its others run on for a moment, past rows that the failed one was not
+// given, and the next life would begin behind those.
 #include "train/train_parts.h"
 
 #include <string.h>
@@ -34,7 +36,7 @@ hr_status hr__commit_stage(hr_trainer *trainer, hr_worker *worker, hr_cursor *c,
     else
         HR_TRY(hr__call_report(trainer, worker->rank, metrics, err));
     forget_staged(worker);
-    if (status == HR_OK && !is_lowest(trainer, worker))
+    if (status == HR_OK && (!is_lowest(trainer, worker) || hr__life_culprit(trainer)))
         status = HR_END;
     if (status == HR_OK)
         status = hr__run_folder_stage(&trainer->run, &worker->staged, &local);

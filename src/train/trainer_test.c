@@ -87,6 +87,26 @@ static hr_status learn(hr_session *session, const char *folder, hr_error *err)
     return HR_OK;
 }
 
+// Rank 0 fails; the other reports a checkpoint when the trainer has seen that: it has reaped rank 0 by then.
+static hr_status fail_first(hr_session *session, const char *folder, hr_error *err)
+{
+    char path[300];
+    pid_t pid = getpid();
+    (void)snprintf(path, sizeof path, "%s/pid", folder);
+    if (hr_session_rank(session) == 0) {
+        HR_TRY(hr__file_write(path, &pid, sizeof pid, err));
+        return HR_FAIL(err, HR_USER, "the first one fails");
+    }
+    while (kill(pid, 0) == 0) { // our own, until the file tells
+        FILE *file = fopen(path, "r");
+        if (file && fread(&pid, sizeof pid, 1, file) != 1)
+            pid = getpid();
+        if (file)
+            fclose(file);
+    }
+    return hr_session_report_checkpoint(session, "{}", NULL, err);
+}
+
 static hr_status act(hr_session *session, const char *role, const char *folder, hr_error *err)
 {
     hr_feed *feed = NULL;
@@ -102,6 +122,8 @@ static hr_status act(hr_session *session, const char *role, const char *folder, 
         return report_checkpoints(session, folder, 4, err);
     if (strcmp(role, "learn") == 0)
         return learn(session, folder, err);
+    if (strcmp(role, "fail_first") == 0)
+        return fail_first(session, folder, err);
     if (strcmp(role, "fail") == 0)
         return HR_FAIL(err, HR_USER, "not well, time %d", count_up(folder, "fails"));
     if (strcmp(role, "die") == 0)
@@ -444,6 +466,23 @@ static void lives__are_as_many_as_failures_are_allowed(void **unused)
     bench_close(&b);
 }
 
+static void life__that_failed_commits_no_more(void **unused)
+{
+    bench b;
+    hr_trainer_result *result = NULL;
+    hr_error err = HR_ERROR_INIT;
+    bench_open(&b);
+    hr_trainer_options o = options_of(&b, "fail_first");
+    o.workers = 2;
+    o.run_folder = b.run;
+    assert_status(hr_trainer_run(b.runtime, &o, &result, &err), HR_USER);
+    assert_int_equal(result->workers[1]->end, HR_WORKER_DONE); // its report was taken
+    assert_int_equal(b.reports, 1);
+    assert_int_equal(result->checkpoints, 0);
+    hr_trainer_result_free(&result);
+    bench_close(&b);
+}
+
 static void death__ends_the_run_where_that_was_asked(void **unused)
 {
     bench b;
@@ -633,6 +672,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(slots__that_can_never_be_had_are_refused_at_once),
         cmocka_unit_test(watchdog__says_who_waits_for_whom),
         cmocka_unit_test(lives__go_on_from_the_last_checkpoint),
+        cmocka_unit_test(life__that_failed_commits_no_more),
         cmocka_unit_test(lives__are_as_many_as_failures_are_allowed),
         cmocka_unit_test(death__ends_the_run_where_that_was_asked),
         cmocka_unit_test(checkpoint__has_the_loops_files_and_ours),
