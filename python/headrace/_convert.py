@@ -151,6 +151,27 @@ def _torch_form(nulls):
     return lambda batch: batch.dlpacks(make, nulls)
 
 
+def by_column(form, dtypes, move):
+    """A form whose arrays go through move(array, dtype). dtypes: one for all, or a dict by column, whose names are checked
+    with the first batch."""
+    unchecked = set(dtypes) if isinstance(dtypes, dict) else set()
+
+    def run(batch):
+        made = form(batch)
+        there = made if isinstance(made, dict) else {'tensor': made}
+        if unchecked:
+            unknown = unchecked.difference(there)
+            if unknown:
+                raise _core.NotFoundError(f'dtypes has no column {unknown.pop()!r}: there are {", ".join(there)}')
+            unchecked.clear()
+        if not isinstance(dtypes, dict):
+            return {n: move(x, dtypes) for n, x in made.items()} if there is made else move(made, dtypes)
+        there = {n: move(x, dtypes.get(n)) for n, x in there.items()}
+        return there if isinstance(made, dict) else there['tensor']
+
+    return run
+
+
 def _tf_batch(batch, nulls):
     from . import tf
     return tf.batch(batch, nulls)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """feature_columns of to_torch and to_tf: which columns become which arrays, and which of those C lays side by side."""
 
-from . import _types as t
+from . import _core, _types as t
 
 
 class Groups:
@@ -19,6 +19,15 @@ class Groups:
         if self.groups[0] is None:
             self.groups = [[name for name in names if name != self.label]]
 
+    def check(self, names):
+        """NotFoundError where one is asked for that is not there."""
+        self.resolve(names)
+        for what, columns in [('label_column', [self.label] if self.label else []),
+                              *(('feature_columns', group) for group in self.groups)]:
+            for name in columns:
+                if name not in names:
+                    raise _core.NotFoundError(f'{what}: no column {name!r}; there are: {", ".join(names)}')
+
     def shaped(self, made, sequence):
         """An array for each group, in the structure of feature_columns."""
         if self.keys is None:
@@ -33,7 +42,7 @@ class Groups:
         kinds = {name: kind for name, _, kind, _ in source.schema().fields()} if hasattr(source, 'schema') else None
         if kinds is None:
             return source, {}
-        self.resolve(kinds)
+        self.check(kinds)
         packs = {}
         for i, columns in enumerate(self.groups):
             members = [kinds.get(c) for c in columns]

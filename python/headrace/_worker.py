@@ -32,13 +32,18 @@ def describe(error):
 
 
 def rebuild(details, message):
-    """The exception again, with the place put on it as a note; None when the details belong to another failure."""
+    """The exception again, with the place put on it as a note; None when the details belong to another failure. One that
+    cannot travel, and sys.exit, which was meant for that process and not for this one, become a FunctionError."""
     try:
         error, text, trace = pickle.loads(details)
     except Exception:
         return None
-    if error is None or text[:200] not in message:
+    if text[:200] not in message:
         return None
+    if not isinstance(error, Exception):
+        from . import _core
+        ended = isinstance(error, SystemExit)
+        error = _core.FunctionError(message.replace(text, f'it called sys.exit({error.code!r})') if ended else message)
     where = message.replace(text, '').strip().rstrip(':')
     error.add_note(f'in a headrace function, at {where}' if where else 'in a headrace function')
     error.add_note('in its process:\n' + trace)

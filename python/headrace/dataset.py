@@ -232,6 +232,8 @@ class Dataset(Feeds):
     def _packing(self, packs, nulls, others=None):
         names, handle = self.columns(), self._handle
         packed = {c for columns, _, _ in packs for c in columns}
+        if not packed <= set(names):
+            raise _core.NotFoundError(f'no column {min(packed.difference(names))!r}; there are: {", ".join(names)}')
         others = [n for n in names if n not in packed] if others is None else others
         handle = handle.select([n for n in names if n in packed or n in others])
         for columns, name, kind in packs:  # under names of their own, since a column may have this one

@@ -3,7 +3,7 @@
 
 import jax
 
-from . import _core, _types as t
+from . import _convert, _core, _types as t
 
 
 def array(column, nulls='error'):
@@ -23,13 +23,8 @@ def placed(form, dtypes, device):
     if dtypes is None and device is None:
         return form
 
-    def move(name, x):
-        dtype = dtypes.get(name) if isinstance(dtypes, dict) else dtypes
+    def move(x, dtype):
         x = x if dtype is None else x.astype(dtype)
         return x if device is None else jax.device_put(x, device)
 
-    def run(made):
-        made = form(made)
-        return {n: move(n, x) for n, x in made.items()} if isinstance(made, dict) else move('tensor', made)
-
-    return run
+    return _convert.by_column(form, dtypes, move)

@@ -41,15 +41,10 @@ def placed(form, dtypes):
     if dtypes is None:
         return form
 
-    def cast(name, x):
-        dtype = dtypes.get(name) if isinstance(dtypes, dict) else dtypes
+    def cast(x, dtype):
         return x if dtype is None or x.dtype == tf.as_dtype(dtype) else tf.cast(x, dtype)
 
-    def run(made):
-        made = form(made)
-        return {n: cast(n, x) for n, x in made.items()} if isinstance(made, dict) else cast('tensor', made)
-
-    return run
+    return _convert.by_column(form, dtypes, cast)
 
 
 def dataset(source, label, columns, signature, batch_size, nulls, order):
@@ -57,12 +52,11 @@ def dataset(source, label, columns, signature, batch_size, nulls, order):
     groups, passes = Groups(columns, label), [0]
     fields = {name: _field(text, nulls) for name, text, _, _ in source._schema(batch_size, order).fields()}
     groups.resolve(fields)
-    if signature is None:
-        missing = [c for g in groups.groups + [[label] if label else []] for c in g if c not in fields]
-        if missing:
-            raise _core.NotFoundError(f'no column {missing[0]!r}: there are {", ".join(fields)}')
-        specs = groups.shaped([_spec([fields[c] for c in g]) for g in groups.groups], tuple)
-        signature = specs if label is None else (specs, tf.TensorSpec((None, *fields[label][1]), fields[label][0]))
+    groups.check(fields)
+    made = groups.shaped([_spec([fields[c] for c in g]) for g in groups.groups], tuple)
+    if label is not None:
+        made = (made, tf.TensorSpec((None, *fields[label][1]), fields[label][0]))
+    signature = made if signature is None else _checked(signature, made)
     dtypes = tf.nest.map_structure(lambda spec: np.dtype(spec.dtype.as_numpy_dtype), signature)
     wanted = dtypes if label is None else dtypes[0]
     wanted = [wanted] if groups.keys is None else wanted if isinstance(groups.keys, int) else [wanted[k] for k in groups.keys]
@@ -100,6 +94,16 @@ def _field(text, nulls):
     if nulls == 'nan' and t.BY_NAME[text] in t.INTEGERS:
         text = 'float32' if text in ('int8', 'int16', 'uint8', 'uint16') else 'float64'
     return tf.as_dtype(text), shape
+
+
+def _checked(signature, made):
+    """What the user gave, if the columns can be that."""
+    try:
+        tf.nest.map_structure(lambda a, b: a.shape.assert_is_compatible_with(b.shape), signature, made)
+    except (TypeError, ValueError, AttributeError):
+        raise ValueError(f'output_signature {signature}: the columns make {made}; types may differ, structure and shapes '
+                         'may not') from None
+    return signature
 
 
 def _spec(fields):

@@ -57,16 +57,10 @@ def placed(form, dtypes, device):
     """A form whose tensors are cast and moved. Nothing is done to those that are right already."""
     if dtypes is None and device is None:
         return form
-
-    def move(name, x):
-        dtype = dtypes.get(name) if isinstance(dtypes, dict) else dtypes
-        return x.to(device=device, dtype=dtype, non_blocking=True)
-
-    def run(batch):
-        made = form(batch)
-        return {n: move(n, x) for n, x in made.items()} if isinstance(made, dict) else move('tensor', made)
-
-    return run
+    for dtype in dtypes.values() if isinstance(dtypes, dict) else [dtypes]:
+        if dtype is not None and not isinstance(dtype, torch.dtype):
+            raise TypeError(f'dtypes {dtype!r}: a torch.dtype as torch.float32, or a dict of them by column')
+    return _convert.by_column(form, dtypes, lambda x, dtype: x.to(device=device, dtype=dtype, non_blocking=True))
 
 
 def collated(collate_fn, device, nulls):

@@ -142,6 +142,38 @@ def test_to_torch_refuses(table, options, error, words):
         table.to_torch(**options)
 
 
+MISSING = [
+    (lambda t: t.to_torch(label_column='far', feature_columns=['f', 'd']), "label_column: no column 'far'; there are: i, f, d"),
+    (lambda t: t.to_torch(feature_columns=['far', 'f']), "feature_columns: no column 'far'; there are: i, f, d"),
+    (lambda t: t.iter_torch_batches(dtypes={'far': None}), "dtypes has no column 'far': there are i, f, d"),
+    (lambda t: t.iter_batches(tensor=['far', 'f']), "no column 'far'; there are: i, f, d"),
+]
+
+
+@pytest.mark.parametrize('made, words', MISSING)
+def test_a_column_that_is_not_there_is_told_with_those_that_are(table, made, words):
+    pytest.importorskip('torch')
+    with pytest.raises(hr.NotFoundError, match=words):
+        next(iter(made(table)))
+
+
+def test_options_that_are_not_there_are_told(table):
+    for options, words in (({'batchsize': 4}, "no option 'batchsize': .* batch_size, global_batch_size"),
+                           ({'local_shuffle_buffer_size': 4}, "shuffle='window' with window_rows"), ({'epochs': 2}, 'a shard'),
+                           ({'batch_size': 2.5}, 'batch_size 2.5: a whole number'), ({'global_batch_size': '8'}, "'8': a whole")):
+        with pytest.raises(TypeError, match=words):
+            table.iter_batches(**options)
+    with pytest.raises(ValueError, match='global_batch_size 0'):
+        table.iter_batches(global_batch_size=0)
+    assert len(next(table.iter_batches(batch_size=np.int64(10)))['i']) == 10
+
+
+def test_torch_dtypes_are_torchs(table):
+    pytest.importorskip('torch')
+    with pytest.raises(TypeError, match="'float32': a torch.dtype"):
+        table.iter_torch_batches(dtypes='float32')
+
+
 def test_a_torch_dataset_under_a_data_loader(arrays):
     torch = pytest.importorskip('torch')
     ds = hr.range(ROWS, blocks=10).torch_dataset(batch_size=64, shuffle='window', seed=4)
@@ -255,6 +287,21 @@ def test_to_tf_trains_a_keras_model_and_reshuffles(arrays):
     model.compile(tf.keras.optimizers.Adam(0.3), 'mse')
     losses = model.fit(data, epochs=3, verbose=0).history['loss']
     assert losses[-1] < 0.1 * losses[0]
+
+
+def test_tf_refuses_what_the_columns_cannot_be(table):
+    tf = pytest.importorskip('tensorflow')
+    two = {'label_column': 'd', 'feature_columns': ['f', 'i8']}
+    label = tf.TensorSpec((None,), tf.float32)
+    for signature in (tf.TensorSpec((None, 2), tf.float32), (tf.TensorSpec((None, 3), tf.float32), label)):
+        with pytest.raises(ValueError, match='output_signature .*: the columns make'):
+            table.to_tf(output_signature=signature, **two)
+    made = table.to_tf(output_signature=(tf.TensorSpec((None, 2), tf.float16), label), **two)
+    assert next(iter(made))[0].dtype == tf.float16
+    with pytest.raises(hr.NotFoundError, match="label_column: no column 'far'"):
+        table.to_tf(label_column='far')
+    with pytest.raises(hr.NotFoundError, match="dtypes has no column 'far'"):
+        next(table.iter_tf_batches(dtypes={'far': tf.float32}))
 
 
 def test_tf_strings():

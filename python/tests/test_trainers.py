@@ -104,6 +104,110 @@ def test_configurations_refuse_what_cannot_be():
         RunConfig(stop=3)
 
 
+ARGUMENTS = [
+    (dict(datasets=[1]), TypeError, 'a dict of name to Dataset'),
+    (dict(datasets={'train': [1, 2]}), TypeError, "'train' is of type list: .*from_pandas"),
+    (dict(datasets={'train': lambda x: x}), ValueError, "'train': a function .* without arguments, and this one wants x"),
+    (dict(dataset_config=DatasetConfig()), TypeError, 'dict of name to DatasetConfig'),
+    (dict(scaling_config={'num_worker': 2}), ValueError, "no 'num_worker': there are num_workers"),
+    (dict(scaling_config=2), TypeError, 'a ScalingConfig or a dict'),
+    (dict(run_config={'name': 'a'}), TypeError, 'run_config: a RunConfig'),
+    (dict(preprocessor=len), TypeError, 'BatchMapper'),
+    (dict(resume_from_checkpoint=42), TypeError, 'a Checkpoint or its folder'),
+]
+
+
+@pytest.mark.parametrize('given, kind, words', ARGUMENTS)
+def test_an_argument_of_the_wrong_kind_is_told_by_name(given, kind, words):
+    with pytest.raises(kind, match=words):
+        DataParallelTrainer(count_rows, **given)
+
+
+def test_what_configurations_do_not_know_is_an_error():
+    for wrong, words in ((lambda: RunConfig(nam='a'), 'nam'), (lambda: ScalingConfig(num_workers='2'), "num_workers '2'"),
+                         (lambda: RunConfig(failure_config={'max_failures': 1}), 'failure_config: a FailureConfig')):
+        with pytest.raises(TypeError, match=words):
+            wrong()
+    with pytest.raises(ValueError, match="tail 'foo'"):
+        DatasetConfig(tail='foo')
+    assert ScalingConfig.of({'num_workers': 2}).num_workers == 2
+    assert os.path.isabs(RunConfig(storage_path='runs').storage_path)
+
+
+def test_datasets_and_preprocessors_that_do_not_fit_are_told(run_config):
+    with pytest.raises(TypeError, match="'train', which its function returned, is of type NoneType"):
+        DataParallelTrainer(count_rows, datasets={'train': lambda: None}, run_config=run_config()).fit()
+    with pytest.raises(ValueError, match=r"has to be fitted, on a dataset \"train\".* there are \['x'\]"):
+        DataParallelTrainer(count_rows, datasets={'x': hr.range(9)}, preprocessor=StandardScaler(['id']),
+                            run_config=run_config()).fit()
+
+
+def test_a_shard_that_is_not_there_is_an_error_that_names_those_that_are(run_config):
+    def loop():
+        from headrace import train
+        train.get_dataset_shard('valid')
+    with pytest.raises(hr.NotFoundError, match="no dataset 'valid'; it has 'train'"):
+        DataParallelTrainer(loop, datasets={'train': hr.range(9)}, run_config=run_config()).fit()
+    with pytest.raises(hr.NotFoundError, match='it has none'):
+        DataParallelTrainer(loop, run_config=run_config()).fit()
+
+
+def test_what_a_loop_leaves_with_is_told_in_the_script(run_config):
+    class Strange(Exception):
+        def __init__(self, a, b):
+            super().__init__(f'{a}{b}')
+
+    def leaves(config):
+        import sys
+        sys.exit(0)
+
+    def raises(config):
+        raise Strange(1, 2)
+    for loop, words in ((leaves, r'sys\.exit\(0\)'), (raises, 'Strange: 12')):
+        with pytest.raises(hr.FunctionError, match=words) as told:
+            DataParallelTrainer(loop, run_config=run_config()).fit()
+        assert f'in {loop.__name__}' in ''.join(told.value.__notes__)
+
+
+def test_metrics_are_a_dict_and_may_hold_arrays(run_config):
+    def loop(config):
+        import numpy as np
+        from headrace import train
+        train.report(config['metrics'], more=np.arange(3), one=np.float32(1.5))
+    run = lambda metrics: DataParallelTrainer(loop, train_loop_config={'metrics': metrics}, run_config=run_config()).fit()
+    assert run({'a': 1}).metrics == {'a': 1, 'more': [0, 1, 2], 'one': 1.5}
+    with pytest.raises(TypeError, match='report: a dict of metrics'):
+        run(5)
+
+
+def test_the_checkpoint_of_a_result_is_rank_0s_whoever_ends_last(run_config, tmp_path):
+    def loop(config):
+        import os
+        from headrace import train
+        if train.world_rank() == 1:
+            while not os.path.exists(config['path']):
+                pass
+        train.report({}, checkpoint=Checkpoint.from_dict({'rank': train.world_rank()}))
+        if train.world_rank() == 0:
+            open(config['path'], 'w').close()
+    result = DataParallelTrainer(loop, train_loop_config={'path': str(tmp_path / 'first')},
+                                 scaling_config=ScalingConfig(num_workers=2), run_config=run_config()).fit()
+    assert result.checkpoint.to_dict() == {'rank': 0}
+    assert [c.to_dict()['rank'] for c, _ in result.best_checkpoints] == [0]
+    assert len(repr(result)) < 400 and 'checkpoint_000000' in repr(result)
+
+
+def test_drop_last_in_a_loop_is_stronger_than_a_trainers_tail(run_config):
+    def loop():
+        from headrace import train
+        shard = train.get_dataset_shard()
+        train.report(dropped=[len(b['id']) for b in shard.iter_batches(batch_size=50, drop_last=True)],
+                     padded=[len(b['id']) for b in shard.iter_batches(batch_size=50)])
+    result = DataParallelTrainer(loop, scaling_config=ScalingConfig(num_workers=2), datasets={'train': hr.range(201)},
+                                 dataset_config={'train': DatasetConfig(tail='pad')}, run_config=run_config()).fit()
+    assert result.metrics == {'dropped': [50, 50], 'padded': [50, 50, 50]}
+
+
 def test_slots_that_cannot_be_are_refused_at_once(run_config):
     few = ScalingConfig(num_workers=2, resources_per_worker={'CPU': 1000})
     with pytest.raises(hr.LimitError, match='CPU'):
@@ -402,6 +506,18 @@ def test_sklearn_learns_batch_by_batch(run_config):
         for b in pixels.iter_batches(batch_size=100, shuffle='window', seed=1, epoch=epoch):
             alone.partial_fit(b['pixels'], b['digit'], classes=np.arange(10))
     assert alone.score(x[1500:], y[1500:]) == pytest.approx(result.metrics['valid_score'])
+
+
+def test_sklearn_refuses_what_cannot_learn(line, run_config):
+    pytest.importorskip('sklearn')
+    from sklearn.linear_model import SGDRegressor
+    run = lambda **options: train.SklearnTrainer(SGDRegressor(), datasets={'train': line}, run_config=run_config(), **options).fit()
+    with pytest.raises(ValueError, match='SGDRegressor learns a label'):
+        run()
+    with pytest.raises(hr.NotFoundError, match="'train' has no column 'z'; there are: a, b, c, y"):
+        run(label_column='z')
+    with pytest.raises(hr.NotFoundError, match="no column 'e'"):
+        run(label_column='y', feature_columns=['a', 'e'])
 
 
 def test_sklearn_regressors_and_clusters(line, run_config):

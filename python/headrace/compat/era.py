@@ -242,7 +242,10 @@ class DatasetShard(_Feeds):
 
 
 def get_dataset_shard(dataset_name=None):
-    return DatasetShard(_train.get_dataset_shard(dataset_name or 'train'))
+    try:
+        return DatasetShard(_train.get_dataset_shard(dataset_name or 'train'))
+    except hr.NotFoundError:
+        return None  # as Ray does
 
 
 class _Carried:

@@ -84,15 +84,15 @@ def _check_loop(config):
         if (elapsed >= config['seconds']) if config['seconds'] is not None else (epochs >= config['epochs']):
             break
     ordered = sorted(delays) or [0.0]
-    print_line(f'Time to read all data {elapsed} seconds')
-    print_line(f'P50/P95/Max batch delay (s) {_quantile(ordered, .5)} {_quantile(ordered, .95)} {ordered[-1]}')
-    print_line(f'Num epochs read {epochs}')
-    print_line(f'Num batches read {batches}')
-    print_line(f'Num bytes read {round(nbytes / 2**20, 2)} MiB')
-    print_line(f'Mean throughput {round(nbytes / 2**20 / elapsed, 2)} MiB/s')
+    print_line(f'Time to read all data {elapsed} seconds\n'  # one line to the trainer: workers' lines do not mix
+               f'P50/P95/Max batch delay (s) {_quantile(ordered, .5)} {_quantile(ordered, .95)} {ordered[-1]}\n'
+               f'Num epochs read {epochs}\n'
+               f'Num batches read {batches}\n'
+               f'Num bytes read {round(nbytes / 2**20, 2)} MiB\n'
+               f'Mean throughput {round(nbytes / 2**20 / elapsed, 2)} MiB/s')
     feed = shard.feed_stats()
     report({names[0]: nbytes, names[1]: batches, names[2]: epochs, 'wait_s': feed['wait_s'], 'own_s': feed['own_s'],
-            'first_batch_s': feed['first_batch_s'], 'loop_s': elapsed, 'touched': config['touch'],
+            'first_batch_s': delays[0] if delays else 0.0, 'loop_s': elapsed, 'touched': config['touch'],
             **({_PAGE: _figures(feed, elapsed, ordered)} if config['page'] else {})})
     if world_rank() == 0:
         print_line(f'Ingest stats from rank=0:\n\n{shard.stats()}')

@@ -5,6 +5,8 @@ import dataclasses
 import os
 import time
 
+from .._feeds import TAILS
+
 WILDCARD = '*'  # in a dataset_config: all datasets that it does not name
 
 
@@ -31,6 +33,8 @@ class ScalingConfig:
         gpus = (self.resources_per_worker or {}).get('GPU', 0)
         if bool(gpus) != self.use_gpu and (gpus or self.resources_per_worker and 'GPU' in self.resources_per_worker):
             raise ValueError(f'use_gpu is {self.use_gpu} and resources_per_worker asks for {gpus} GPUs')
+        if not isinstance(self.num_workers, int):
+            raise TypeError(f'num_workers {self.num_workers!r}: a whole number of worker processes')
         if self.num_workers < 1:
             raise ValueError(f'num_workers {self.num_workers}: at least one')
         for name in ('ingest_bytes', 'ingest_threads'):
@@ -41,8 +45,13 @@ class ScalingConfig:
     def of(cls, config):
         if config is None or isinstance(config, ScalingConfig):
             return config or cls()
-        known = {f.name for f in dataclasses.fields(cls)}
-        return cls(**{k: v for k, v in dict(config).items() if k in known})
+        if not isinstance(config, dict):
+            raise TypeError(f'scaling_config: a ScalingConfig or a dict, not {config!r:.100}')
+        known = [f.name for f in dataclasses.fields(cls)]
+        unknown = [name for name in config if name not in known]
+        if unknown:
+            raise ValueError(f'scaling_config has no {unknown[0]!r}: there are {", ".join(known)}')
+        return cls(**config)
 
     def slots(self, cpus):
         """As the options of the library; cpus: how many there are."""
@@ -91,10 +100,14 @@ class RunConfig:
     on_checkpoint(checkpoint, metrics), on_end(result). verbose: 0: silent, 1: failures, 2: metrics too."""
 
     def __init__(self, name=None, storage_path=None, local_dir=None, stop=None, failure_config=None, checkpoint_config=None,
-                 verbose=1, callbacks=None, **ignored):
+                 verbose=1, callbacks=None):
+        for given, kind, what in ((failure_config, FailureConfig, 'failure_config'),
+                                  (checkpoint_config, CheckpointConfig, 'checkpoint_config')):
+            if given is not None and not isinstance(given, kind):
+                raise TypeError(f'{what}: a {kind.__name__}, not {given!r:.100}')
         self.name = name
-        self.storage_path = os.path.expanduser(os.fspath(
-            storage_path or local_dir or os.environ.get('HEADRACE_RESULTS') or '~/headrace_results'))
+        self.storage_path = os.path.abspath(os.path.expanduser(os.fspath(
+            storage_path or local_dir or os.environ.get('HEADRACE_RESULTS') or '~/headrace_results')))
         if stop is not None and not callable(stop) and not isinstance(stop, dict):
             raise TypeError(f'stop {stop!r}: a dict of metric to value, or a function')
         self.stop = stop
@@ -139,6 +152,10 @@ class DatasetConfig:
     randomize_block_order: bool = None
     tail: str = None
 
+    def __post_init__(self):
+        if self.tail not in TAILS:
+            raise ValueError(f"tail {self.tail!r}: 'uneven', 'drop' or 'pad'")
+
     def merged(self, other):
         """This, with what the other one says instead."""
         if not isinstance(other, DatasetConfig):
@@ -154,6 +171,8 @@ class DatasetConfig:
     @staticmethod
     def merge(own, given):
         """A trainer's own configuration with the user's over it. A name that the trainer does not know needs its wildcard."""
+        if given is not None and not isinstance(given, dict):
+            raise TypeError(f'dataset_config is a dict of name to DatasetConfig, as {{"train": ...}}, and not {given!r:.100}')
         result = dict(own)
         for name, config in (given or {}).items():
             base = own.get(name, own.get(WILDCARD))

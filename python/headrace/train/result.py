@@ -4,13 +4,13 @@
 import dataclasses
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(repr=False)
 class Result:
     """The last metrics of rank 0, all of them, the last checkpoint, and what became of each worker.
 
-    lives: each start of the workers, with what ended it and the checkpoint it began from. best_checkpoints: those that were
-    kept, [(Checkpoint, metrics)], best first where CheckpointConfig names a metric. path: the run's folder, None when nothing
-    was kept.
+    checkpoint: the last one of rank 0 (of the lowest rank that reported any). best_checkpoints: those of it that were kept,
+    [(Checkpoint, metrics)], best first where CheckpointConfig names a metric. lives: each start of the workers, with what ended
+    it and the checkpoint it began from. path: the run's folder, None when nothing was kept.
     """
     metrics: dict
     metrics_history: list
@@ -25,6 +25,11 @@ class Result:
     lives: list = dataclasses.field(default_factory=list)
     config: dict = None
     peak_bytes: int = 0
+
+    def __repr__(self):
+        last = f', error={self.error!r}' if self.error is not None else ''
+        return (f'Result(metrics={self.metrics}, checkpoint={self.checkpoint}, path={self.path!r}, seconds={self.seconds:.3g}, '
+                f'{len(self.workers)} workers{last})')
 
     @property
     def metrics_dataframe(self):

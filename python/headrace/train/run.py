@@ -92,8 +92,10 @@ class Run:
             if worker['end'] in _ENDS and not self._stopped:
                 self._say(f"worker {worker['rank']} {_ENDS[worker['end']]} (code {worker['exit_code']}) after "
                           f"{worker['batches']} batches; {worker['undelivered_rows']} rows of its epoch were not delivered")
-        kept = [(Checkpoint(folder), metrics) for folder, metrics in self.checkpoints if os.path.isdir(folder)]
-        last, by = known['last_checkpoint'], self.run_config.checkpoint_config
+        first = min((rank for rank, _, _ in self.checkpoints), default=0)  # a later rank's end may come after rank 0's
+        kept = [(Checkpoint(folder), metrics) for rank, folder, metrics in self.checkpoints
+                if rank == first and os.path.isdir(folder)]
+        last, by = kept[-1][0].path if kept else known['last_checkpoint'], self.run_config.checkpoint_config
         if by.checkpoint_score_attribute:
             kept = [k for k in kept if by.checkpoint_score_attribute in k[1]]
             kept.sort(key=lambda k: k[1][by.checkpoint_score_attribute], reverse=by.checkpoint_score_order == 'max')
@@ -156,7 +158,7 @@ class Run:
 
     def _committed(self, rank, text, folder):
         metrics = json.loads(text)
-        self.checkpoints.append((folder, metrics))
+        self.checkpoints.append((rank, folder, metrics))
         self._tell('on_checkpoint', Checkpoint(folder), metrics)
 
     def _restarted(self, number, reason):

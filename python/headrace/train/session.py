@@ -30,6 +30,8 @@ class DatasetShard(Feeds):
         self._restored = _restored('positions').get(name, {}).get('epoch', 0)
 
     def _options(self, batch_size, order):
+        if order.get('drop_last'):
+            order.setdefault('tail', 'drop')  # the loop's word, over what the trainer does by default
         order = {**self._order, **order}
         epochs = order.pop('epochs', None)
         return epochs, stream_options(batch_size, **order)
@@ -106,8 +108,13 @@ def _in_worker():
 
 
 def get_dataset_shard(name='train'):
-    """This worker's shard of a dataset of the trainer."""
+    """This worker's shard of a dataset of the trainer; NotFoundError, with the names that there are, for any other."""
     session = _in_worker()
+    there = _setup.get('orders')
+    if there is not None and name not in there:
+        from .. import _core
+        raise _core.NotFoundError(f'the trainer has no dataset {name!r}; it has '
+                                  + (', '.join(map(repr, there)) or 'none: give it datasets={"train": ...}'))
     if name not in _shards:
         _shards[name] = DatasetShard(session, name)
     return _shards[name]
@@ -116,6 +123,8 @@ def get_dataset_shard(name='train'):
 def report(metrics=None, /, *, checkpoint=None, **more):
     """Metrics for the script, and a checkpoint. Metrics alone never block: when the script lags, older ones are replaced. A
     checkpoint is in the run's folder, with where every feed stands, when this returns; that of the lowest rank is kept."""
+    if metrics is not None and not isinstance(metrics, dict):
+        raise TypeError(f'report: a dict of metrics, or metrics by name, not {metrics!r:.100}')
     session, text = _in_worker(), json.dumps({**_count(), **(metrics or {}), **more}, default=_plain)
     if checkpoint is None:
         session.report(text)
@@ -143,7 +152,7 @@ def get_checkpoint():
 
 
 def _plain(value):
-    return value.item() if hasattr(value, 'item') else str(value)
+    return value.tolist() if hasattr(value, 'tolist') else value.item() if hasattr(value, 'item') else str(value)
 
 
 def world_rank():

@@ -4,6 +4,7 @@
 import os
 import pickle
 
+from .. import _core
 from .config import WILDCARD, DatasetConfig
 from .session import get_checkpoint, get_dataset_shard, report
 from .trainer import DataParallelTrainer
@@ -39,12 +40,23 @@ class SklearnTrainer(DataParallelTrainer):
         """Features are laid side by side in C, so that the loop has nothing left to do."""
         from .._types import number_id
         super().preprocess_datasets()
+        self._check_columns()
         if self.classes is None and self.label_column and _is_classifier(self.estimator):
             self.classes = _classes_of(self.datasets['train'], self.label_column)
         names = self.feature_columns or [c for c in self.datasets['train'].columns() if c != self.label_column]
         label = [self.label_column] if self.label_column else []
         self.datasets = {n: d._packing([(list(names), _FEATURES, number_id(self.dtype))], self.nulls, label)
                          for n, d in self.datasets.items()}
+
+    def _check_columns(self):
+        from sklearn.base import is_classifier, is_regressor
+        if self.label_column is None and (is_classifier(self.estimator) or is_regressor(self.estimator)):
+            raise ValueError(f'{type(self.estimator).__name__} learns a label: say which with label_column="..."')
+        for name, dataset in self.datasets.items():
+            there, wanted = dataset.columns(), ([self.label_column] if self.label_column else []) + list(self.feature_columns or ())
+            for column in wanted:
+                if column not in there:
+                    raise _core.NotFoundError(f'dataset {name!r} has no column {column!r}; there are: {", ".join(there)}')
 
     def training_loop(self):
         kept = self.run_config.checkpoint_config

@@ -12,6 +12,8 @@ from .trainer import DataParallelTrainer
 class TensorflowTrainer(DataParallelTrainer):
     """A DataParallelTrainer with TF_CONFIG set before the loop, which makes the strategy and the model in its scope. Workers
     step together: where an epoch's last step is not full its rows are repeated, unless a DatasetConfig's tail says otherwise.
+    Keras 3's fit does not know MultiWorkerMirroredStrategy: write the step with strategy.run, or use tf_keras
+    (TF_USE_LEGACY_KERAS=1).
     """
     _steps_together = True
 

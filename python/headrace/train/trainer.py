@@ -3,7 +3,11 @@
 
 import dataclasses
 import inspect
+import os
 
+from .. import _function
+from ..dataset import Dataset
+from ..preprocessors import Preprocessor
 from .checkpoint import Checkpoint
 from .config import WILDCARD, DatasetConfig, RunConfig, ScalingConfig
 from .run import Run
@@ -36,18 +40,37 @@ class DataParallelTrainer:
         if not callable(train_loop_per_worker) or len(_required(train_loop_per_worker)) > 1:
             raise ValueError('train_loop_per_worker is a function of one argument, the configuration, or of none')
         self.train_loop_per_worker, self.train_loop_config = train_loop_per_worker, train_loop_config
+        if run_config is not None and not isinstance(run_config, RunConfig):
+            raise TypeError(f'run_config: a RunConfig, not {run_config!r:.100}')
+        if datasets is not None and not isinstance(datasets, dict):
+            raise TypeError(f'datasets: a dict of name to Dataset, as {{"train": ds}}, not {datasets!r:.100}')
         self.scaling_config, self.run_config = ScalingConfig.of(scaling_config), run_config or RunConfig()
         self.datasets, self.preprocessor, self.worker_idle_s = dict(datasets or {}), preprocessor, worker_idle_s
         self._wants_folder = self._has_folder or run_config is not None
         self._configs = DatasetConfig.merge(self._dataset_config, dataset_config)
         self.resume_from_checkpoint = resume_from_checkpoint
         if resume_from_checkpoint is not None and not isinstance(resume_from_checkpoint, Checkpoint):
+            if not isinstance(resume_from_checkpoint, (str, os.PathLike)):
+                raise TypeError(f'resume_from_checkpoint: a Checkpoint or its folder, not {resume_from_checkpoint!r:.100}')
             self.resume_from_checkpoint = Checkpoint.from_directory(resume_from_checkpoint)
         kept = self.run_config.checkpoint_config
         if not self._makes_checkpoints and (kept.checkpoint_frequency or kept.checkpoint_at_end):
             raise ValueError(f'{type(self).__name__} keeps the checkpoints that the loop reports: checkpoint_frequency and '
                              'checkpoint_at_end are for trainers that make them themselves')
         self.dataset_configs()
+        for name, dataset in self.datasets.items():
+            if callable(dataset) and _required(dataset):
+                raise ValueError(f'dataset {name!r}: a function that makes one is called without arguments, and this one wants '
+                                 + ', '.join(p.name for p in _required(dataset)))
+            if not callable(dataset):
+                _check_dataset(name, dataset)
+        if preprocessor is not None and not isinstance(preprocessor, Preprocessor):
+            raise TypeError(f'preprocessor: one of headrace.preprocessors, not {preprocessor!r:.100}; '
+                            'a function of batches becomes one by BatchMapper')
+
+    def __repr__(self):
+        return (f'{type(self).__name__}({_function.name_of(self.train_loop_per_worker)}, num_workers='
+                f'{self.scaling_config.num_workers}, datasets={list(self.datasets)})')
 
     def dataset_configs(self):
         """A DatasetConfig for each dataset."""
@@ -60,12 +83,16 @@ class DataParallelTrainer:
         """Makes, fits and transforms; streamed, so that nothing is read but what fitting needs."""
         configs = self.dataset_configs()
         self._raw_datasets = self.datasets if self._raw_datasets is None else self._raw_datasets  # a second fit begins anew
-        made = {name: d() if callable(d) else d for name, d in self._raw_datasets.items()}
+        made = {name: _check_dataset(name, d(), ', which its function returned,') if callable(d) else d
+                for name, d in self._raw_datasets.items()}
         if self.preprocessor is not None:
-            fitted = self.preprocessor.FitStatus.FITTED
+            states = self.preprocessor.FitStatus
             for name, config in configs.items():
-                if config.fit and self.preprocessor.fit_status() is not fitted:
+                if config.fit and self.preprocessor.fit_status() is not states.FITTED:
                     self.preprocessor.fit(made[name])
+            if self.preprocessor.fit_status() in (states.NOT_FITTED, states.PARTIALLY_FITTED):
+                raise ValueError(f'{self.preprocessor} has to be fitted, on a dataset "train" or one whose DatasetConfig says '
+                                 f'fit=True; there are {sorted(made)}')
             made = {name: d if configs[name].transform is False else self.preprocessor.transform(d)
                     for name, d in made.items()}
         self.datasets = {name: d.materialize() if configs[name].use_stream_api is False else d for name, d in made.items()}
@@ -112,6 +139,13 @@ class Trainer(DataParallelTrainer):
     is kept on disk."""
     _ends_together = False
     _has_folder = False
+
+
+def _check_dataset(name, dataset, whence=''):
+    if not isinstance(dataset, Dataset):
+        raise TypeError(f'dataset {name!r}{whence} is of type {type(dataset).__name__}: a headrace Dataset is wanted '
+                        '(read_parquet, from_pandas, from_numpy, from_arrow, ... make one), or a function that returns one')
+    return dataset
 
 
 def _required(function):
