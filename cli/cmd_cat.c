@@ -11,6 +11,7 @@ typedef struct cat_flags {
 
 #define ALL_ROWS     INT64_MAX
 #define DEFAULT_ROWS 20
+#define ROWS_AT_ONCE 1024
 
 static const cli_flag flags[] = {
     {"--rows", "N", CLI_INT, offsetof(cat_flags, rows), "rows at most, or all (default 20)", 0,
@@ -25,47 +26,34 @@ static const cli_flag flags[] = {
     {NULL},
 };
 
-static int print_blocks(struct ArrowArrayStream *stream, const hr_schema *schema, hr_error *err,
-                        hr_status *status)
-{
-    int code = CLI_OK;
-    while (code == CLI_OK) {
-        struct ArrowArray array = {0};
-        hr_block *block = NULL;
-        char *text = NULL;
-        if (stream->get_next(stream, &array) != 0) {
-            const char *words = stream->get_last_error(stream);
-            *status = err->status != HR_OK ? err->status : HR_IO;
-            for (size_t i = 0; words && words[i] && i < sizeof err->message - 1; i++) {
-                err->message[i] = words[i];
-                err->message[i + 1] = '\0';
-            }
-            return code;
-        }
-        if (!array.release)
-            return code;
-        *status = hr_block_import(&array, schema, &block, err);
-        if (*status == HR_OK)
-            *status = hr_block_print(block, HR_PRINT_JSON, &text, err);
-        hr_block_unref(&block);
-        if (*status != HR_OK)
-            return code;
-        code = cli_print(text);
-    }
-    return code;
-}
-
+// Through a feed and not as an Arrow stream, whose failures have words and no status.
 static int print_lines(const hr_dataset *dataset, hr_error *err, hr_status *status)
 {
-    const hr_schema *schema = NULL;
-    struct ArrowArrayStream stream = {0};
-    *status = hr_dataset_schema(dataset, &schema, err);
+    hr_stream_options options = HR_STREAM_OPTIONS_INIT;
+    hr_stream *stream = NULL;
+    hr_feed *feed = NULL;
+    hr_batch *batch = NULL;
+    int code = CLI_OK;
+    options.batch_rows = ROWS_AT_ONCE;
+    *status = hr_dataset_stream(dataset, &options, &stream, err);
     if (*status == HR_OK)
-        *status = hr_dataset_export(dataset, &stream, err);
-    if (*status != HR_OK)
-        return CLI_OK;
-    int code = print_blocks(&stream, schema, err, status);
-    stream.release(&stream);
+        *status = hr_feed_open(&stream, NULL, &feed, err);
+    while (*status == HR_OK && code == CLI_OK) {
+        hr_block *block = NULL;
+        char *text = NULL;
+        *status = hr_feed_next(feed, &batch, err);
+        if (*status == HR_OK)
+            *status = hr_batch_block(batch, &block, err);
+        if (*status == HR_OK)
+            *status = hr_block_print(block, HR_PRINT_JSON, &text, err);
+        if (*status == HR_OK)
+            code = cli_print(text);
+        hr_block_unref(&block);
+        hr_batch_unref(&batch);
+    }
+    hr_feed_close(&feed);
+    if (*status == HR_END)
+        *status = HR_OK;
     return code;
 }
 

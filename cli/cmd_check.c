@@ -71,22 +71,14 @@ static const char more[] = "JSON: first_batch_s counts from the start of this pr
                            "(without --touch: over the loop's time).\n"
                            "wait holds shares of the workers' time by cause, which sum to 1.";
 
-static bool worker_lost(const char *json_or_text, bool json)
-{
-    return json ? strstr(json_or_text, "\"end\": \"died\"") ||
-                      strstr(json_or_text, "\"end\": \"idle\"")
-                : strstr(json_or_text, "rows were not delivered to it") != NULL;
-}
-
 static int print_report(const hr_check_report *report, bool json, hr_error *err, hr_status *status)
 {
     char *text = NULL;
     *status = hr_check_print(report, json, &text, err);
     if (*status != HR_OK)
         return CLI_OK;
-    bool lost = worker_lost(text, json);
     int code = cli_print(text);
-    return code == CLI_OK && lost ? CLI_WORKER_LOST : code;
+    return code == CLI_OK && hr_check_lost_workers(report) > 0 ? CLI_WORKER_LOST : code;
 }
 
 static hr_status fail_html(const char *path, int number, hr_error *err)

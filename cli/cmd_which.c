@@ -10,7 +10,8 @@
 
 typedef struct which_flags {
     cli_steps steps;
-    int64_t batch_rows, global_batch_rows, workers, rank, epoch, step, seed, window_rows, memory;
+    int64_t batch_rows, global_batch_rows, workers, rank, epoch, step, seed, window_rows,
+        order_lanes, memory;
     int shuffle; // hr_shuffle
     bool all;
 } which_flags;
@@ -30,7 +31,9 @@ static const cli_flag flags[] = {
     {"--split", CLI_PART, CLI_STEP, FLAG(steps), "as in check"},
     {"--shuffle", CLI_SHUFFLES, CLI_WORD, FLAG(shuffle), "the order of rows (default none)"},
     {"--seed", "N", CLI_INT, FLAG(seed), "of the shuffle (default 0)", 0},
-    {"--window-rows", "N", CLI_INT, FLAG(window_rows), "rows permuted together", 2},
+    {"--window-rows", "N", CLI_INT, FLAG(window_rows), "rows permuted together", 1},
+    {"--order-lanes", "N", CLI_INT, FLAG(order_lanes),
+     "lanes that a window takes rows from (default 8)", 1},
     {"--all", NULL, CLI_BOOL, FLAG(all), "every run of rows (default: the first 40)"},
     {"--memory", "BYTES", CLI_BYTES, FLAG(memory), "the budget, as 1GiB"},
     {NULL},
@@ -61,6 +64,7 @@ static hr_status find_step(const hr_dataset *rows, const which_flags *given, hr_
     order.shuffle = (hr_shuffle)given->shuffle;
     order.seed = (uint64_t)given->seed;
     order.window_rows = given->window_rows;
+    order.order_lanes = given->order_lanes;
     order.first_epoch = given->epoch;
     hr_status status = hr_dataset_stream(rows, &order, &stream, err);
     if (status == HR_OK)
@@ -174,6 +178,9 @@ static int run_which(const cli_command *self, int argc, char **argv)
         return operands == -2 ? CLI_OK : CLI_USAGE;
     if (given.step < 0 || step_rows(&given) == 0)
         return cli_usage("which", "--step and --batch-rows (or --global-batch-rows) are needed");
+    if (given.batch_rows > INT64_MAX / given.workers)
+        return cli_usage("which", "--batch-rows %lld of --workers %lld are too many",
+                         (long long)given.batch_rows, (long long)given.workers);
     if (given.rank >= given.workers)
         return cli_usage("which", "--rank %lld of --workers %lld", (long long)given.rank,
                          (long long)given.workers);

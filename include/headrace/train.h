@@ -281,6 +281,8 @@ HR_API HR_USE_RESULT hr_status hr_check_print(const hr_check_report *report, boo
  *  hr_text_free. */
 HR_API HR_USE_RESULT hr_status hr_check_print_html(const hr_check_report *report, char **out,
                                                    hr_error *err);
+/** How many workers died or were ended as idle; the check went on without them. */
+HR_API int64_t hr_check_lost_workers(const hr_check_report *report);
 HR_API void hr_check_free(hr_check_report **report);
 
 /* The page of a trainer that measured itself. Unstable: these structs may change in any release before 1.0. */

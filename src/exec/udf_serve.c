@@ -178,6 +178,8 @@ static hr_status serve_call(server *s, const hr_udf_message *call, hr_error *err
     if (status == HR_OK)
         status = s->user->function(s->user->context, in, &made, &details, &details_bytes, &failure);
     hr_block_unref(&in);
+    if (status == HR_OK && !made)
+        status = HR_FAIL(&failure, HR_USER, "it returned no block");
     if (status == HR_OK)
         status = write_output(s, made, &message, &refused, &failure);
     hr_block_unref(&made);

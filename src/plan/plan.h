@@ -12,6 +12,10 @@ const char *hr__dataset_source_name(const hr_dataset *dataset, char *buffer, siz
 // "read->map->scale": what one stage does, for statistics and reports. Returns buffer.
 const char *hr__dataset_stage_name(const hr_dataset *dataset, char *buffer, size_t room);
 
+// One call of a user's function. USER where it breaks its own rules: a status that is no failure, no block.
+HR_USE_RESULT hr_status hr__block_function_call(hr_block_function function, void *context,
+                                                const hr_block *in, hr_block **out, hr_error *err);
+
 // One pass over the chosen columns: states of blocks, made in parallel, folded in block order, so that the result is
 // the same for any number of threads.
 typedef struct hr_reduce {

@@ -334,7 +334,7 @@ bool hr__task_undo(hr_task *task);
 // Drops what it holds; the result's references too, unless they were moved out
 void hr__task_finish(hr_task *task);
 
-// One call of a function's node. USER where it breaks its own rules.
+// One call of a function's node, of either kind.
 HR_USE_RESULT hr_status hr__function_call(hr_node *node, const hr_block *in, hr_block **out,
                                           hr_error *err);
 

@@ -80,21 +80,30 @@ static hr_status source_block(hr_task *t, hr_block **out, hr_error *err)
 
 // --- stages ---
 
+hr_status hr__block_function_call(hr_block_function function, void *context, const hr_block *in,
+                                  hr_block **out, hr_error *err)
+{
+    hr_block *result = NULL;
+    hr_error own = HR_ERROR_INIT;
+    hr_status status = function(context, in, &result, &own);
+    if (status > 0) // HR_END or our own: nothing a function may say
+        return HR_FAIL(err, HR_USER, "it returned status %d", (int)status);
+    if (status < 0) // our own LIMIT would have it called again
+        return HR_FAIL(err, status == HR_LIMIT ? HR_USER : status, "%s",
+                       own.message[0] ? own.message : "it failed without a message");
+    if (!result)
+        return HR_FAIL(err, HR_USER, "it returned no block");
+    *out = result;
+    return HR_OK;
+}
+
 hr_status hr__function_call(hr_node *n, const hr_block *in, hr_block **out, hr_error *err)
 {
     hr_block *result = NULL;
     if (n->kind == HR_NODE_PROCESS) {
         HR_TRY(hr__udf_call(n->udf, in, &result, err));
     } else {
-        hr_error own = HR_ERROR_INIT;
-        hr_status status = n->function(n->function_context, in, &result, &own);
-        if (status > 0) // HR_END or our own: nothing a function may say
-            return HR_FAIL(err, HR_USER, "it returned status %d", (int)status);
-        if (status < 0) // our own LIMIT would have it called again
-            return HR_FAIL(err, status == HR_LIMIT ? HR_USER : status, "%s",
-                           own.message[0] ? own.message : "it failed without a message");
-        if (!result)
-            return HR_FAIL(err, HR_USER, "it returned no block");
+        HR_TRY(hr__block_function_call(n->function, n->function_context, in, &result, err));
     }
     *out = result;
     return HR_OK;

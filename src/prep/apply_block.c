@@ -182,7 +182,7 @@ static hr_status block_function(hr_prep_sink *sink, hr_block_function function, 
     hr_block_sink *self = (hr_block_sink *)sink;
     hr_block *next = NULL;
     HR_TRY(flush(self, err));
-    HR_TRY(function(context, self->block, &next, err));
+    HR_TRY(hr__block_function_call(function, context, self->block, &next, err));
     hr_block_unref(&self->block);
     self->block = next;
     if (options->release)

@@ -148,7 +148,7 @@ static void arena__a_forked_child_is_refused_and_frees_nothing(void **unused)
     pid_t pid = fork();
     if (pid == 0) {
         hr_object o;
-        bool right = hr__store_create(t.store, MIB, false, &o, NULL) == HR_INVALID;
+        bool right = hr__store_create(t.store, MIB, false, &o, NULL) == HR_DENIED;
         hr__store_unref(t.store, id);
         hr__store_close(&t.store);
         _exit(right && !t.store ? 0 : 1);

@@ -53,7 +53,7 @@ static hr_status check_fork(const hr_client *client, hr_error *err)
 {
     if (client->fork_generation == hr__fork_generation())
         return HR_OK;
-    return HR_FAIL(err, HR_INVALID,
+    return HR_FAIL(err, HR_DENIED,
                    "runtime %ld: attached by the parent of this process; a forked "
                    "child attaches anew",
                    (long)client->pid);

@@ -191,7 +191,7 @@ hr_status hr__store_create_in(hr_store *store, hr_share *share, size_t bytes, bo
                               hr_object *out, hr_error *err)
 {
     if (hr__store_forked(store))
-        return HR_FAIL(err, HR_INVALID,
+        return HR_FAIL(err, HR_DENIED,
                        "store: used in a forked child of the process that opened it");
     hr__mutex_lock(&store->lock);
     if (store->waiting)
@@ -238,7 +238,7 @@ hr_status hr__store_pin(hr_store *store, hr_object_id id, const uint8_t **memory
                         size_t *span_bytes_out, hr_error *err)
 {
     if (hr__store_forked(store))
-        return HR_FAIL(err, HR_INVALID,
+        return HR_FAIL(err, HR_DENIED,
                        "store: used in a forked child of the process that opened it");
     hr_entry *entry = NULL;
     hr__mutex_lock(&store->lock);

@@ -222,7 +222,7 @@ static void wait_a_slice(hr_port *port, uint32_t seen, uint64_t now, uint64_t de
 hr_status hr__port_next(hr_port *port, uint64_t timeout_ns, hr_lease *out, hr_error *err)
 {
     if (port_forked(port))
-        return HR_FAIL(err, HR_INVALID,
+        return HR_FAIL(err, HR_DENIED,
                        "stream: opened by the parent of this process: a forked child copies what "
                        "it needs or opens its own");
     uint64_t start = hr__now_ns();

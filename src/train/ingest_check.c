@@ -366,6 +366,15 @@ hr_status hr_check_run(hr_runtime *runtime, const hr_dataset *dataset, const hr_
     return status;
 }
 
+int64_t hr_check_lost_workers(const hr_check_report *report)
+{
+    int64_t lost = 0;
+    for (int64_t i = 0; i < report->worker_count; i++)
+        lost +=
+            report->workers[i].end == HR_WORKER_DIED || report->workers[i].end == HR_WORKER_IDLE;
+    return lost;
+}
+
 void hr_check_free(hr_check_report **report_inout)
 {
     hr_check_report *report = report_inout ? *report_inout : NULL;

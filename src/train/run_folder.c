@@ -32,8 +32,11 @@ static void note_kept(void *context, const char *name)
 {
     hr_run_folder *run = context;
     hr_kept_checkpoint kept = {0};
-    if (hr__checkpoint_number(name, &kept.number) && HR_VEC_PUSH(&run->kept, kept, NULL) == HR_OK)
-        run->next = HR_MAX(run->next, kept.number + 1);
+    if (!hr__checkpoint_number(name, &kept.number))
+        return;
+    run->next = HR_MAX(run->next, kept.number + 1);
+    if (HR_VEC_PUSH(&run->kept, kept, NULL) != HR_OK)
+        return; // it is not noted, and so it stays
 }
 
 static void read_scores(hr_run_folder *run)

@@ -16,12 +16,14 @@
 #define WAIT_NS (20ull * 1000 * 1000) // reports come without a ring
 #define TICK_NS (100ull * 1000 * 1000)
 
-static hr_status make_payload(hr_trainer *trainer, const hr_trainer_options *options, hr_error *err)
+static hr_status make_payload(hr_trainer *trainer, hr_error *err)
 {
+    const void *payload = trainer->options.payload;
     uint64_t bytes = trainer->options.payload_bytes;
     HR_TRY(hr__memfd("headrace-payload", bytes + sizeof bytes, &trainer->payload_fd, err));
     HR_TRY(hr__pwrite_full(trainer->payload_fd, &bytes, sizeof bytes, 0, err));
-    return hr__pwrite_full(trainer->payload_fd, options->payload, (size_t)bytes, sizeof bytes, err);
+    trainer->options.payload = NULL; // the caller's; it stands in the file now
+    return hr__pwrite_full(trainer->payload_fd, payload, (size_t)bytes, sizeof bytes, err);
 }
 
 static hr_status trainer_open(hr_trainer *trainer, const hr_trainer_options *options, hr_error *err)
@@ -29,7 +31,7 @@ static hr_status trainer_open(hr_trainer *trainer, const hr_trainer_options *opt
     HR_TRY(hr__trainer_options_copy(options, &trainer->options, err));
     HR_TRY(hr__trainer_slots(trainer, err));
     HR_TRY(hr__runtime_service(trainer->runtime, &trainer->service, err));
-    HR_TRY(make_payload(trainer, options, err));
+    HR_TRY(make_payload(trainer, err));
     HR_TRY(hr__run_folder_open(&trainer->options, &trainer->run, err));
     trainer->options.preprocessor = NULL; // the caller's; it stands in the folder now
     HR_TRY(hr__sampler_open(trainer->runtime, &trainer->sampler, err));
