@@ -213,14 +213,32 @@ static long long word_of(PyObject *kwargs, const char *name)
     return number;
 }
 
+// Whether a position is within the epochs of this feed, of which `left` are to come; the place behind the last row is.
+static int is_within(py_feed *self, const hr_position *p, long long first, long long left)
+{
+    hr_error err = HR_ERROR_INIT;
+    if (p->epoch >= first && (left > 0 || (left == 0 && p->row == 0)))
+        return 1;
+    PyOS_snprintf(
+        err.message, sizeof err.message,
+        "position: it is in epoch %lld, and this reads %s %lld: ask for the epoch where it is",
+        (long long)p->epoch, p->epoch < first ? "from epoch" : "no more than epoch",
+        p->epoch < first ? first : p->epoch + left - 1);
+    py_raise(py_state_of((PyObject *)self), HR_INVALID, &err);
+    return 0;
+}
+
 // Words that open the feed at a position; epochs are counted from the first one, wherever it goes on.
 static PyObject *words_at(py_feed *self, const char *text, const hr_position *p, int *over_out)
 {
+    long long all = word_of(self->kwargs, "epochs"), epochs = all;
+    long long first = word_of(self->kwargs, "first_epoch");
+    if (all >= 0)
+        epochs = (all ? all : 1) + first - p->epoch;
+    if (!is_within(self, p, first, all >= 0 ? epochs : 1))
+        return NULL;
     PyObject *words = PyDict_Copy(self->kwargs);
     PyObject *position = words ? PyUnicode_FromString(text) : NULL;
-    long long all = word_of(self->kwargs, "epochs"), epochs = all;
-    if (all >= 0)
-        epochs = (all ? all : 1) + word_of(self->kwargs, "first_epoch") - p->epoch;
     *over_out = all >= 0 && epochs <= 0;
     PyObject *left = position ? PyLong_FromLongLong(epochs) : NULL;
     if (!left || PyDict_SetItemString(words, "position", position) ||

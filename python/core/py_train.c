@@ -10,7 +10,8 @@ struct py_trainer {
     PyObject *runtime;
     PyObject *callbacks[4];
     PyThreadState *thread; // of the wait that runs it, while the GIL is released
-    int raised;            // an exception of a callback is set: no further one is made
+    PyObject
+        *raised[3]; // what a callback raised, kept until the wait raises it; no further one is made
 };
 enum { ON_REPORT, ON_LINE, ON_CHECKPOINT, ON_RESTART, CALLBACKS };
 
@@ -18,25 +19,28 @@ enum { ON_REPORT, ON_LINE, ON_CHECKPOINT, ON_RESTART, CALLBACKS };
 
 static int is_wanted(py_trainer *self, int which)
 {
-    return !self->raised && self->callbacks[which] && self->callbacks[which] != Py_None;
+    return !self->raised[0] && self->callbacks[which] && self->callbacks[which] != Py_None;
 }
 
-// Takes the arguments. Whatever a callback raises is raised by the wait, and ends its trainer.
+// Takes the arguments. Whatever a callback raises is raised by the wait, and ends its trainer. It is not left set: others
+// of the same wait have callbacks to come.
 static hr_status call_back(py_trainer *self, int which, PyObject *args)
 {
     PyObject *result = args ? PyObject_Call(self->callbacks[which], args, NULL) : NULL;
-    self->raised = !result;
     Py_XDECREF(args);
-    Py_XDECREF(result);
-    if (self->raised)
-        hr_trainer_cancel(self->handle);
-    return self->raised ? HR_CANCELLED : HR_OK;
+    if (result) {
+        Py_DECREF(result);
+        return HR_OK;
+    }
+    PyErr_Fetch(&self->raised[0], &self->raised[1], &self->raised[2]);
+    hr_trainer_cancel(self->handle);
+    return HR_CANCELLED;
 }
 
 static hr_status report_back(void *context, int64_t rank, const char *json, hr_error *err)
 {
     py_trainer *self = context;
-    hr_status status = self->raised ? HR_CANCELLED : HR_OK;
+    hr_status status = self->raised[0] ? HR_CANCELLED : HR_OK;
     if (!is_wanted(self, ON_REPORT))
         return status;
     PyEval_RestoreThread(self->thread);
@@ -324,6 +328,23 @@ PyObject *py_trainer_start(PyObject *module, PyObject *args, PyObject *kwargs)
 
 // --- waiting ---
 
+// Sets what a callback of this trainer raised, unless another one's is set already. Whether it had raised.
+static int raise_again(py_trainer *self)
+{
+    PyObject *type = self->raised[0], *value = self->raised[1], *trace = self->raised[2];
+    self->raised[0] = self->raised[1] = self->raised[2] = NULL;
+    if (!type)
+        return 0;
+    if (!PyErr_Occurred()) {
+        PyErr_Restore(type, value, trace);
+        return 1;
+    }
+    Py_DECREF(type);
+    Py_XDECREF(value);
+    Py_XDECREF(trace);
+    return 1;
+}
+
 // Waits in slices, looking for signals. Sets *ended_out, -1 when the time was up. -1: an exception is set.
 static int wait_for(py_state *state, hr_trainer **handles, py_trainer **trainers, int32_t count,
                     double timeout, int32_t *ended_out)
@@ -347,8 +368,7 @@ static int wait_for(py_state *state, hr_trainer **handles, py_trainer **trainers
         int raised = 0;
         for (int32_t i = 0; i < count; i++)
             if (trainers[i]) {
-                raised |= trainers[i]->raised;
-                trainers[i]->raised = 0;
+                raised |= raise_again(trainers[i]);
                 trainers[i]->thread = NULL;
             }
         if (raised || PyErr_CheckSignals() < 0)

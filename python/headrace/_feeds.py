@@ -5,8 +5,9 @@ Each of them opens a feed (in C) and says in which form its batches are wanted. 
 by the feed; arrays and tensors are views of its batches. Nothing here loops over rows but iter_rows.
 """
 
-import operator
 import weakref
+
+from ._numbers import optional, seed_of, whole
 
 _SHUFFLES = {'none': 0, 'blocks': 1, 'window': 2, 'global': 3, None: 0}
 TAILS = {'uneven': 0, 'drop': 1, 'pad': 2, None: 0}
@@ -18,35 +19,27 @@ _ELSEWHERE = {'local_shuffle_buffer_size': ": shuffle='window' with window_rows=
               'epoch': ' here: epochs follow each other; a Dataset has it', 'epochs': ' here: a shard in a training loop has it'}
 
 
-def _whole(name, rows):
-    try:
-        return rows is None or operator.index(rows)
-    except TypeError:
-        raise TypeError(f'{name} {rows!r}: a whole number of rows, or None') from None
-
-
 def stream_options(batch_size, *, drop_last=False, prefetch_batches=None, prefetch_blocks=None, shuffle='none', seed=0,
-                   window_rows=0, order_lanes=0, global_batch_size=None, tail=None, **unknown):
+                   window_rows=None, order_lanes=None, global_batch_size=None, tail=None, **unknown):
     """The words of Python as the options of the library. All iter_ functions take these."""
     if unknown:
         name = next(iter(unknown))
         raise TypeError(f'there is no option {name!r}' + _ELSEWHERE.get(name, f': how rows come is said by {_WORDS}'))
-    _whole('batch_size', batch_size)
-    _whole('global_batch_size', global_batch_size)
     if shuffle not in _SHUFFLES:
         raise ValueError(f"shuffle {shuffle!r}: 'none', 'blocks', 'window' or 'global'")
-    if batch_size is not None and batch_size <= 0:
+    if batch_size is not None and whole('batch_size', batch_size) <= 0:
         raise ValueError(f'batch_size {batch_size}: a positive number of rows, or None for whole blocks')
     if tail not in TAILS:
         raise ValueError(f"tail {tail!r}: 'uneven', 'drop' or 'pad'")
-    if global_batch_size is not None:
-        if global_batch_size <= 0:
-            raise ValueError(f'global_batch_size {global_batch_size}: a positive number of rows')
+    if global_batch_size is not None and whole('global_batch_size', global_batch_size, least=1):
         batch_size = None  # the ranks' parts of it
     ahead = prefetch_blocks if prefetch_blocks is not None else prefetch_batches
+    if ahead is not None:
+        whole('prefetch_batches' if prefetch_blocks is None else 'prefetch_blocks', ahead, least=0)
     ahead = 0 if ahead is None else ahead or -1  # the library's 0 is automatic, -1 is none
     return {'batch_rows': batch_size or 0, 'drop_last': drop_last, 'prefetch_blocks': ahead,
-            'shuffle': _SHUFFLES[shuffle], 'seed': seed or 0, 'window_rows': window_rows, 'order_lanes': order_lanes,
+            'shuffle': _SHUFFLES[shuffle], 'seed': seed_of(seed), 'window_rows': optional('window_rows', window_rows),
+            'order_lanes': optional('order_lanes', order_lanes),
             'global_batch_rows': global_batch_size or 0, 'tail': TAILS[tail]}
 
 
@@ -73,7 +66,10 @@ class Batches:
                 return self.__next__()
             self.close()
             raise
-        return self._form(batch)
+        try:
+            return self._form(batch)
+        except StopIteration as e:  # of a function of the user: it would end the loop as if the rows were over
+            raise RuntimeError('what makes the batches (collate_fn) raised StopIteration') from e
 
     def close(self):
         """Ends it early: what was made ahead is given back. Batches that are held stay valid."""

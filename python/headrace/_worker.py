@@ -44,6 +44,9 @@ def rebuild(details, message):
         from . import _core
         ended = isinstance(error, SystemExit)
         error = _core.FunctionError(message.replace(text, f'it called sys.exit({error.code!r})') if ended else message)
+    if isinstance(error, StopIteration):  # as itself it would end the loop over the batches, as if the rows were over
+        error, cause = RuntimeError('a function of yours raised StopIteration'), error
+        error.__cause__ = cause
     where = message.replace(text, '').strip().rstrip(':')
     error.add_note(f'in a headrace function, at {where}' if where else 'in a headrace function')
     error.add_note('in its process:\n' + trace)

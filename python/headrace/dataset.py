@@ -6,6 +6,7 @@ result is asked for, in C, on all threads. This file turns keywords into calls a
 from . import _core
 from ._core import Expr
 from ._feeds import Batches, Feeds, stream_options
+from ._numbers import seed_of, whole
 from ._runtime import runtime
 
 def _names(names):
@@ -113,7 +114,7 @@ class Dataset(Feeds):
 
     def split(self, n, *, equal=False, locality_hints=None):
         """n contiguous parts: by blocks, or (equal) of the same number of rows, the rest dropped."""
-        return [self._with(self._handle.split(n, i, equal)) for i in range_(n)]
+        return [self._with(self._handle.split(n, i, equal)) for i in range_(whole('split', n, least=1))]
 
     def split_at_indices(self, indices):
         """Rows before each index, and the rest. Where only a run can tell how many rows there are, they are kept first."""
@@ -133,21 +134,21 @@ class Dataset(Feeds):
         if isinstance(test_size, float) and not 0 < test_size < 1:
             raise ValueError(f'test_size {test_size}: a share is over 0 and below 1')
         share, rows = (test_size, 0) if isinstance(test_size, float) else (0.0, test_size)
-        return tuple(self._with(part) for part in self._handle.train_test_split(share, rows, shuffle, seed or 0))
+        return tuple(self._with(part) for part in self._handle.train_test_split(share, rows, shuffle, seed_of(seed)))
 
     def random_sample(self, fraction, *, seed=0, each_epoch=False):
         """About `fraction` of the rows: the same ones for any threads and batches, and in each epoch unless each_epoch."""
-        return self._with(self._handle.random_sample(fraction, seed or 0, each_epoch))
+        return self._with(self._handle.random_sample(fraction, seed_of(seed), each_epoch))
 
     def randomize_block_order(self, *, seed=0):
-        return self._with(self._handle.randomize_block_order(seed or 0))
+        return self._with(self._handle.randomize_block_order(seed_of(seed)))
 
     def random_shuffle(self, *, seed=0, num_blocks=None):
         """All rows in a uniform order of (seed, epoch): another one in each epoch of a feed (materialize it for one that stays).
 
         Rows in memory are gathered from where they lie; others go through the store, and the disk beyond the budget.
         """
-        shuffled = self._with(self._handle.random_shuffle(seed or 0))
+        shuffled = self._with(self._handle.random_shuffle(seed_of(seed)))
         return shuffled.repartition(num_blocks) if num_blocks else shuffled
 
     def window(self, *, blocks_per_window=None, bytes_per_window=None):
@@ -197,6 +198,18 @@ class Dataset(Feeds):
 
     def __repr__(self):
         return f'<headrace.Dataset {self._handle.explain().splitlines()[0]}>'
+
+    # --- copies ---
+
+    def __copy__(self):
+        return self  # it never changes
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def __reduce__(self):
+        raise TypeError('a headrace dataset belongs to its process and is not pickled: make it where it is used (a function can), '
+                        'or give it to a trainer as one of its datasets; workers have it as get_dataset_shard(name)')
 
     # --- results ---
 

@@ -6,18 +6,39 @@ epochs of a pipeline are one stream; the next one begins before the last one end
 Dataset.iter_batches(epoch=...).
 """
 
-from ._feeds import Batches, Feeds, Passes, stream_options
+from ._feeds import Batches, Feeds, stream_options
+from ._numbers import whole
+
+
+class _Streams:
+    """What the epochs of a pipeline are read from: for equal options one stream, which goes on from epoch to epoch. An epoch
+    that is read again, or after a later one, has a stream of its own."""
+
+    def __init__(self, opened, last):
+        self._opened, self._last, self._feeds = opened, last, {}
+
+    def batches(self, number, options, form):
+        key = tuple(sorted(options.items()))
+        feed, at = self._feeds.get(key, (None, -1))
+        if at >= number:
+            return Batches(self._opened(epochs=1, first_epoch=number, **options), form)
+        if feed is None:
+            left = -1 if self._last is None else self._last - number
+            feed, at = self._opened(epochs=left, first_epoch=number, **options), number
+        while at < number and feed.next_epoch():
+            at += 1
+        self._feeds[key] = feed, number
+        return Batches(feed, form, ends=False)
 
 
 class Epoch(Feeds):
-    """One epoch of a pipeline."""
+    """One epoch of a pipeline: its order is that of its number, whichever epochs were read before."""
 
-    def __init__(self, pipeline, passes, number, epochs):
-        self._pipeline, self._passes, self.number, self._epochs = pipeline, passes, number, epochs
+    def __init__(self, pipeline, streams, number):
+        self._pipeline, self._streams, self.number = pipeline, streams, number
 
     def _begin(self, form, batch_size, order):
-        options = self._pipeline._options(batch_size, order)
-        return self._passes.batches(form, self._epochs, options)
+        return self._streams.batches(self.number, self._pipeline._options(batch_size, order), form)
 
     def _schema(self, batch_size, order):
         return self._pipeline.schema()
@@ -61,11 +82,10 @@ class DatasetPipeline(Feeds):
 
     def iter_epochs(self, max_epoch=-1):
         """One after the other, each with the iter_ functions; equal options in each continue one stream."""
-        passes = Passes(self._dataset._handle.feed)
         last = self._times if max_epoch is None or max_epoch < 0 else min(max_epoch, self._times or max_epoch)
-        number = 0
+        streams, number = _Streams(self._dataset._handle.feed, last), 0
         while last is None or number < last:
-            yield self._epoch(self, passes, number, last)
+            yield self._epoch(self, streams, number)
             number += 1
 
     def iter_datasets(self):
@@ -89,7 +109,11 @@ class DatasetPipeline(Feeds):
     def foreach_window(self, fn):
         """fn(Dataset) -> Dataset, applied to each window."""
         parts = self._dataset.split(self._windows) if self._windows > 1 else [self._dataset]
-        first, *rest = [fn(part) for part in parts]
+        first, *rest = made = [fn(part) for part in parts]
+        from .dataset import Dataset
+        wrong = [m for m in made if not isinstance(m, Dataset)]
+        if wrong:
+            raise TypeError(f'foreach_window: fn returned {wrong[0]!r:.100} for a window: a Dataset is needed')
         return self._with(first.union(*rest) if rest else first)
 
     def repartition_each_window(self, num_blocks):
@@ -97,11 +121,11 @@ class DatasetPipeline(Feeds):
 
     def randomize_block_order_each_window(self, *, seed=0):
         """Blocks come in another order in each epoch."""
-        return self._with(order={**self._order, 'shuffle': 'blocks', 'seed': seed or 0})
+        return self._with(order={**self._order, 'shuffle': 'blocks', 'seed': seed})
 
-    def random_shuffle_each_window(self, *, seed=0, window_rows=0):
+    def random_shuffle_each_window(self, *, seed=0, window_rows=None):
         """Rows come in another order in each epoch, permuted within windows of window_rows."""
-        return self._with(order={**self._order, 'shuffle': 'window', 'seed': seed or 0, 'window_rows': window_rows})
+        return self._with(order={**self._order, 'shuffle': 'window', 'seed': seed, 'window_rows': window_rows})
 
     def split(self, n, *, equal=False, locality_hints=None):
         return [self._with(part) for part in self._dataset.split(n, equal=equal)]
@@ -160,7 +184,7 @@ class DatasetPipeline(Feeds):
 
 
 def times_of(times):
-    if times is not None and times < 1:
+    if times is not None and whole('repeat', times) < 1:
         raise ValueError(f'repeat({times}): once or more, or None for no end')
     return times
 
@@ -170,9 +194,9 @@ def windows_of(dataset, blocks_per_window, bytes_per_window):
     if blocks_per_window is not None and bytes_per_window is not None:
         raise ValueError('window takes blocks_per_window or bytes_per_window, not both')
     if bytes_per_window is not None:
-        whole, part = dataset.size_bytes(), bytes_per_window
+        there, part = dataset.size_bytes(), whole('bytes_per_window', bytes_per_window)
     else:
-        whole, part = dataset.num_blocks(), 10 if blocks_per_window is None else blocks_per_window
+        there, part = dataset.num_blocks(), 10 if blocks_per_window is None else whole('blocks_per_window', blocks_per_window)
     if part < 1:
         raise ValueError('a window has at least one block')
-    return max(1, min(-(-whole // part), dataset.num_blocks()))
+    return max(1, min(-(-there // part), dataset.num_blocks()))

@@ -357,6 +357,21 @@ def test_jax_arrays_are_the_feeds_memory():
 
 # --- windows and repeats ---
 
+def test_an_epoch_has_the_order_of_its_number_whichever_were_read_before():
+    ds = hr.range(200, blocks=8)
+
+    def read(epoch):
+        return [i for b in epoch.iter_batches(batch_size=30) for i in b['id'].tolist()]
+
+    def alone(number):
+        return [i for b in ds.iter_batches(batch_size=30, shuffle='window', seed=5, epoch=number) for i in b['id'].tolist()]
+
+    first, second, third, fourth = ds.repeat(4).random_shuffle_each_window(seed=5).iter_epochs()
+    assert read(second) == alone(1)  # the first one was passed over
+    assert read(second) == alone(1)  # again
+    assert read(fourth) == alone(3) and read(first) == alone(0) and read(third) == alone(2)
+
+
 def test_a_pipeline_repeats_with_an_order_of_its_own_in_each_epoch():
     ds = hr.range(200, blocks=8)
     pipe = ds.repeat(3).random_shuffle_each_window(seed=5)
@@ -371,6 +386,12 @@ def test_a_pipeline_repeats_with_an_order_of_its_own_in_each_epoch():
     assert len(list(ds.repeat().iter_epochs(max_epoch=2))) == 2
     with pytest.raises(ValueError, match='repeated already'):
         pipe.repeat(2)
+    with pytest.raises(TypeError, match='repeat 1.5'):
+        ds.repeat(1.5)
+    with pytest.raises(ValueError, match='split 0'):
+        ds.split(0)
+    with pytest.raises(TypeError, match='fn returned 3'):
+        pipe.foreach_window(lambda window: 3)
     with pytest.raises(ValueError, match='without end'):
         ds.repeat().count()
 

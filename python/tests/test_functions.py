@@ -65,6 +65,24 @@ def test_an_exception_comes_back_as_itself_with_the_rows():
     assert 'rows 0 to 9 of block 5' in ''.join(caught.value.__notes__)
 
 
+def test_stop_iteration_does_not_pass_for_the_end_of_the_rows():
+    def stops(batch):
+        if batch['id'][0] > 50:
+            raise StopIteration('mine')
+        return batch
+
+    ds = hr.range(100, blocks=10).map_batches(stops)
+    with pytest.raises(RuntimeError, match='raised StopIteration') as caught:
+        list(ds.iter_batches(batch_size=10))
+    assert caught.value.__cause__.args == ('mine',)
+
+    def collate(batch):
+        raise StopIteration
+    pytest.importorskip('torch')
+    with pytest.raises(RuntimeError, match='raised StopIteration'):
+        list(hr.range(10).iter_torch_batches(collate_fn=collate))
+
+
 def test_a_process_that_dies_is_replaced(tmp_path):
     flag = str(tmp_path / 'died')
 

@@ -119,6 +119,40 @@ def test_states_of_something_else_are_refused():
     assert ids(batches) == ids(table().iter_batches(**ORDER))[30:]
 
 
+def test_a_state_of_another_epoch_is_refused_in_words():
+    later = table().iter_batches(epoch=2, **ORDER)
+    next(later)
+    state = later.state_dict()
+    with pytest.raises(hr.InvalidError, match='in epoch 2, and this reads no more than epoch 0'):
+        table().iter_batches(**ORDER).load_state_dict(state)
+    with pytest.raises(hr.InvalidError, match='in epoch 2, and this reads from epoch 3'):
+        table().iter_batches(epoch=3, **ORDER).load_state_dict(state)
+
+
+@pytest.mark.parametrize('seed', [-1, 2**64, 10**30])
+def test_seeds_that_do_not_fit_are_refused_and_not_cut(seed):
+    for use in (lambda: next(table().iter_batches(shuffle='window', seed=seed)), lambda: table().random_shuffle(seed=seed),
+                lambda: table().random_sample(0.5, seed=seed), lambda: table().randomize_block_order(seed=seed),
+                lambda: table().train_test_split(0.5, shuffle=True, seed=seed)):
+        with pytest.raises(ValueError, match='seed'):
+            use()
+    assert next(table().iter_batches(shuffle='window', seed=2**64 - 1)).keys() == {'id', 'x'}
+
+
+@pytest.mark.parametrize('words, error', [({'global_batch_size': 0}, ValueError), ({'global_batch_size': 'a'}, TypeError),
+                                          ({'batch_size': 1.5}, TypeError), ({'batch_size': 'a'}, TypeError),
+                                          ({'window_rows': 2.5}, TypeError), ({'prefetch_batches': -2}, ValueError),
+                                          ({'prefetch_blocks': 'a'}, TypeError), ({'batch_size': 2**70}, ValueError)])
+def test_numbers_are_refused_by_their_name(words, error):
+    with pytest.raises(error, match=next(iter(words))):
+        table().iter_batches(**words)
+
+
+def test_none_is_the_default_of_lanes_and_windows():
+    order = {'shuffle': 'window', 'seed': 3}
+    assert ids(table().iter_batches(window_rows=None, order_lanes=None, **order)) == ids(table().iter_batches(**order))
+
+
 def test_tails_and_steps():
     rows = list(range(100))
     assert ids(hr.range(100).iter_batches(batch_size=30, tail='drop')) == rows[:90]

@@ -3,6 +3,7 @@
 
 import json
 import os
+import time
 
 import numpy as np
 import pytest
@@ -29,6 +30,37 @@ def count_rows(config):
 
 
 # --- configurations ---
+
+def test_a_dataset_that_is_to_travel_says_how(run_config):
+    with pytest.raises(TypeError, match='get_dataset_shard'):
+        DataParallelTrainer(count_rows, train_loop_config={'x': [hr.range(3)]}, run_config=run_config()).fit()
+
+
+def test_a_callback_that_raises_leaves_those_of_other_trainers_whole(tmp_path):
+    from headrace import _core
+
+    def loop():
+        from headrace import train
+        train.report(a=1)
+
+    def raises(run, metrics):
+        raise LookupError('of the first')
+    heard = []
+    runs = [DataParallelTrainer(loop, run_config=RunConfig(name=name, storage_path=tmp_path)).begin(name=name, on_report=hears)
+            for name, hears in (('first', raises), ('second', lambda run, metrics: heard.append(metrics)))]
+    assert all(run.start() for run in runs)
+    try:
+        time.sleep(1.5)  # both have reported
+        with pytest.raises(LookupError, match='of the first'):
+            while _core.trainers_wait([run.handle for run in runs], 0.1) is None:
+                pass
+        while not runs[1].handle.wait():
+            pass
+        assert heard[0]['a'] == 1
+    finally:
+        results = [(run.stop(), run.finish())[1] for run in runs]
+    assert results[1].metrics['a'] == 1
+
 
 def test_dataset_configs_say_who_is_split(run_config):
     data = {'train': hr.range(100), 'valid': hr.range(50), 'extra': hr.range(40)}

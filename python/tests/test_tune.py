@@ -51,10 +51,14 @@ def test_sample_from_sees_the_rest_of_the_setting():
     got = next(space.settings({'a': {'n': tune.randint(4, 5)}, 'b': tune.sample_from(lambda spec: spec.config.a.n * 2),
                                'c': tune.sample_from(lambda spec: spec['a']['n'] + 1)}, 1))
     assert (got['b'], got['c']) == (8, 5)
+    for wrong, error in ((lambda spec: spec['q'], KeyError), (lambda spec: spec.config.q, AttributeError)):
+        with pytest.raises(error, match="the setting has no 'q'; there are"):
+            next(space.settings({'a': 1, 'b': tune.sample_from(wrong)}, 1))
 
 
 @pytest.mark.parametrize('make', [lambda: tune.grid_search([]), lambda: tune.choice([]), lambda: tune.uniform(2, 2),
-                                  lambda: tune.loguniform(0, 1), lambda: tune.randint(5, 4), lambda: tune.quniform(0, 1, 0)])
+                                  lambda: tune.loguniform(0, 1), lambda: tune.randint(5, 4), lambda: tune.quniform(0, 1, 0),
+                                  lambda: tune.quniform(0.1, 0.2, 0.5)])
 def test_empty_spaces_are_refused(make):
     with pytest.raises(ValueError):
         make()
@@ -178,9 +182,13 @@ def test_optuna_learns_and_is_kept():
         best = min(best, loss)
         searcher.on_trial_complete(i, None if i == 7 else {'loss': loss}, error=i == 7)
     assert best < 0.01 and len(searcher._study.trials) == 30
+    for nothing in (math.nan, 'abc', None):  # no warning, no error: nothing is learned
+        searcher.suggest(f'{nothing}')
+        searcher.on_trial_complete(f'{nothing}', {'loss': nothing})
+        assert searcher._study.trials[-1].state.name == 'FAIL'
     cloudpickle = pytest.importorskip('cloudpickle')
     again = pickle.loads(cloudpickle.dumps(searcher))
-    assert len(again._study.trials) == 30 and 0 <= again.suggest('new')['x'] <= 4
+    assert len(again._study.trials) == 33 and 0 <= again.suggest('new')['x'] <= 4
 
 
 def test_optuna_says_what_it_needs(monkeypatch):
@@ -235,6 +243,20 @@ def test_configurations_that_make_no_sense(options):
         tune.TuneConfig(**options)
 
 
+@pytest.mark.parametrize('options', [{'num_samples': None}, {'num_samples': 1.5}, {'max_concurrent_trials': 'two'}])
+def test_numbers_of_a_configuration_are_whole(options):
+    with pytest.raises(TypeError, match=f'{next(iter(options))} .*a whole number'):
+        tune.TuneConfig(**options)
+
+
+def test_a_space_that_is_none_is_refused():
+    with pytest.raises(TypeError, match='param_space .*a dict'):
+        tune.Tuner(loop, param_space=[1, 2])
+    for hidden in ([hr.range(3)], tune.grid_search([(hr.range(3),)]), tune.choice([[1], [hr.range(3)]])):
+        with pytest.raises(TypeError, match='a dataset within a .*, at a/b'):
+            tune.Tuner(loop, param_space={'a': {'b': hidden}})
+
+
 # --- results ---
 
 def result(metrics, history=(), error=None):
@@ -250,6 +272,8 @@ def test_the_best_result():
     assert len(grid) == 5 and grid.num_errors == 1 and list(grid)[3].error is grid.errors[0]
     with pytest.raises(tune.TuneError, match="metric 'accuracy'.*RuntimeError"):
         grid.get_best_result('accuracy', 'max')
+    with pytest.raises(tune.TuneError, match="'name' is 'abc'.*a number is needed"):
+        tune.ResultGrid([result({'name': 'abc'}), result({})]).get_best_result('name', 'max')
     with pytest.raises(ValueError, match='a metric and a mode'):
         tune.ResultGrid([result({}), result({})]).get_best_result()
 
@@ -344,8 +368,9 @@ def test_reports_are_cut_to_a_checkpoint(tmp_path):
 
 # --- sharing ---
 
-def test_a_kept_dataset_is_read_once_and_a_streamed_one_each_time():
+def test_a_kept_dataset_is_read_once_and_a_streamed_one_each_time(tmp_path):
     pytest.importorskip('numpy')
+    hr.range(1000).write_parquet(tmp_path, file_rows=300)
     first, second, lines = hr.range(1000), hr.range(100), []
     shared = sharing.Sharing(state.Names({'a': first, 'b': second}, {}), lines.append)
     made = trials()
@@ -356,6 +381,8 @@ def test_a_kept_dataset_is_read_once_and_a_streamed_one_each_time():
     got = shared.figures(made)
     assert got['datasets/a'].reads == 1 and got['datasets/a'].rows_read == 1000 and got['datasets/a'].trials == 3
     assert got['datasets/b'].reads == 6
+    later = sharing.Sharing(state.Names({'a': hr.read_parquet(tmp_path)}, {}), lines.append, got)  # restored, and nobody read again
+    assert later.figures([])['datasets/a'].reads == 1
     assert [line for line in lines if 'read once for all trials' in line] == lines and len(lines) == 1
 
 

@@ -63,7 +63,7 @@ class DataParallelTrainer:
                 raise ValueError(f'dataset {name!r}: a function that makes one is called without arguments, and this one wants '
                                  + ', '.join(p.name for p in _required(dataset)))
             if not callable(dataset):
-                _check_dataset(name, dataset)
+                check_dataset(name, dataset)
         if preprocessor is not None and not isinstance(preprocessor, Preprocessor):
             raise TypeError(f'preprocessor: one of headrace.preprocessors, not {preprocessor!r:.100}; '
                             'a function of batches becomes one by BatchMapper')
@@ -83,7 +83,7 @@ class DataParallelTrainer:
         """Makes, fits and transforms; streamed, so that nothing is read but what fitting needs."""
         configs = self.dataset_configs()
         self._raw_datasets = self.datasets if self._raw_datasets is None else self._raw_datasets  # a second fit begins anew
-        made = {name: _check_dataset(name, d(), ', which its function returned,') if callable(d) else d
+        made = {name: check_dataset(name, d(), ', which its function returned,') if callable(d) else d
                 for name, d in self._raw_datasets.items()}
         if self.preprocessor is not None:
             states = self.preprocessor.FitStatus
@@ -141,7 +141,7 @@ class Trainer(DataParallelTrainer):
     _has_folder = False
 
 
-def _check_dataset(name, dataset, whence=''):
+def check_dataset(name, dataset, whence=''):
     if not isinstance(dataset, Dataset):
         raise TypeError(f'dataset {name!r}{whence} is of type {type(dataset).__name__}: a headrace Dataset is wanted '
                         '(read_parquet, from_pandas, from_numpy, from_arrow, ... make one), or a function that returns one')

@@ -3,6 +3,8 @@
 
 import dataclasses
 
+from .._numbers import whole
+
 
 @dataclasses.dataclass
 class TuneConfig:
@@ -23,11 +25,12 @@ class TuneConfig:
     def __post_init__(self):
         if self.mode not in (None, 'min', 'max'):
             raise ValueError(f"mode {self.mode!r}: 'min' or 'max'")
+        whole('num_samples', self.num_samples)
         if self.num_samples == 0 or self.num_samples < -1:
             raise ValueError(f'num_samples {self.num_samples}: at least one; -1: until time_budget_s is over')
         if self.num_samples == -1 and self.time_budget_s is None:
             raise ValueError('num_samples -1 goes on until time_budget_s is over: give one')
-        if self.max_concurrent_trials is not None and self.max_concurrent_trials < 1:
+        if self.max_concurrent_trials is not None and whole('max_concurrent_trials', self.max_concurrent_trials) < 1:
             raise ValueError(f'max_concurrent_trials {self.max_concurrent_trials}: at least one, or None')
         if hasattr(self.time_budget_s, 'total_seconds'):  # a timedelta
             self.time_budget_s = self.time_budget_s.total_seconds()

@@ -5,6 +5,7 @@ import copy
 import dataclasses
 import inspect
 
+from ..dataset import Dataset
 from ..train.trainer import DataParallelTrainer
 from . import function as _function
 from . import space as _space
@@ -38,6 +39,13 @@ class Maker:
         if unknown:
             raise ValueError(f'param_space has {unknown[0]!r}, which is no argument of {self.name}: {sorted(self._known)}; what '
                              "the training loop gets is 'train_loop_config'")
+
+        for path, value in _space.leaves(space):
+            values = value[_space.GRID] if _space.is_grid(value) else getattr(value, 'parameters', {}).get('categories', [value])
+            for item in values:
+                if isinstance(item, (list, tuple, set)) and any(isinstance(i, Dataset) for i in item):
+                    raise TypeError(f"param_space has a dataset within a {type(item).__name__}, at {'/'.join(map(str, path))}: "
+                                    'datasets stand by themselves, as the values of "datasets"')
 
     def trainer(self, setting):
         if self.is_function:

@@ -82,6 +82,9 @@ class ResultGrid:
 def _best_of(result, metric, mode, scope, finite):
     metrics = [result.metrics or {}] if scope == 'last' else [result.metrics or {}, *result.metrics_history]
     values = [m[metric] for m in metrics if m.get(metric) is not None]
+    wrong = [v for v in values if not isinstance(v, (int, float))]
+    if wrong:
+        raise TuneError(f'the metric {metric!r} is {wrong[0]!r:.60} in {result.path}: a number is needed to say which is best')
     if finite:
         values = [v for v in values if math.isfinite(v)]
     return (min if mode == 'min' else max)(values) if values else None

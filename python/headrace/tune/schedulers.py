@@ -29,7 +29,9 @@ class TrialScheduler:
         for name in (self.metric, self.time_attr):
             if name not in metrics:
                 raise ValueError(f'{type(self).__name__} needs the metric {name!r}, and the trial reported {sorted(metrics)}')
-        value = float(metrics[self.metric])
+        value = metrics[self.metric]
+        if not isinstance(value, (int, float)):
+            raise ValueError(f'{type(self).__name__} compares the metric {self.metric!r}, which is {value!r:.60}: a number is needed')
         value = value if self.mode == 'max' else -value
         return (-math.inf if math.isnan(value) else value), metrics[self.time_attr]
 

@@ -185,7 +185,7 @@ class OptunaSearch(Searcher):
         if number is None:
             return
         value = (metrics or {}).get(self.metric)
-        if error or value is None:
+        if error or not isinstance(value, (int, float)) or value != value:  # nothing to learn from
             self._study.tell(number, state=state.FAIL)
         else:
             self._study.tell(number, float(value))

@@ -14,6 +14,7 @@ import copy
 from .. import preprocessors as _preprocessors
 from .._runtime import runtime
 from ..dataset import Dataset
+from ..train.trainer import check_dataset
 
 
 class SourceReads(dict):
@@ -48,7 +49,7 @@ class _Source:
         now, was = self.dataset._handle.source_stats(), self._before
         rows_read = now['rows_read'] - was['rows_read'] + self._earlier.get('rows_read', 0)
         nbytes = now['bytes_read'] - was['bytes_read'] + self._earlier.get('bytes_read', 0)
-        rows = now['rows']
+        rows = now['rows'] if now['rows'] > 0 else self._earlier.get('rows', now['rows'])
         return SourceReads(reads=_reads(rows_read, rows), rows=rows, rows_read=rows_read, bytes_read=nbytes,
                            trials=max(len(self.trials), self._earlier.get('trials', 0)), shared=True)
 
@@ -68,7 +69,7 @@ class Sharing:
             return self._shared(trial, value, streamed)
         if callable(value):
             return self._own(trial, name, value, streamed)
-        return value
+        return check_dataset(name, value)
 
     def _shared(self, trial, dataset, streamed):
         source = self._sources.get(id(dataset))
@@ -83,9 +84,7 @@ class Sharing:
         return source.kept
 
     def _own(self, trial, name, function, streamed):
-        made = function()
-        if not isinstance(made, Dataset):
-            return made
+        made = check_dataset(name, function(), ', which its function returned,')
         before = made._handle.source_stats()
         kept = made if streamed else made.materialize()
         label = f'{name}: {getattr(function, "__name__", type(function).__name__)}'

@@ -49,6 +49,8 @@ def quniform(lower, upper, q):
     """A float from lower to upper, in steps of q."""
     if q <= 0:
         raise ValueError(f'quniform: q {q}: more than 0')
+    if math.floor(upper / q + 1e-9) < math.ceil(lower / q - 1e-9):
+        raise ValueError(f'quniform: no multiple of q {q} is from lower {lower} to upper {upper}')
     return Domain('quniform', lower=_below(lower, upper, 'quniform'), upper=upper, q=q)
 
 
@@ -83,13 +85,16 @@ def _below(lower, upper, name):
 class Spec(dict):
     """The setting of a trial as sample_from sees it: keys are attributes too, and `config` is itself."""
 
+    def __missing__(self, name):
+        raise KeyError(f'sample_from: the setting has no {name!r}; there are {sorted(map(str, self))}')
+
     def __getattr__(self, name):
         if name == 'config':
             return self
         try:
             value = self[name]
-        except KeyError:
-            raise AttributeError(f'sample_from: the setting has no {name!r}; there are {sorted(self)}') from None
+        except KeyError as e:
+            raise AttributeError(e.args[0]) from None
         return Spec(value) if isinstance(value, dict) else value
 
 

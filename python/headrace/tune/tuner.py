@@ -25,7 +25,7 @@ class Tuner:
     """
 
     def __init__(self, trainable, *, param_space=None, tune_config=None, run_config=None):
-        self._space, self._config = dict(param_space or {}), tune_config or TuneConfig()
+        self._space, self._config = {} if param_space is None else param_space, tune_config or TuneConfig()
         self._maker = Maker(trainable, self._space)
         self._run_config = run_config or self._maker.run_config or RunConfig()
         self._restored = None
