@@ -334,6 +334,30 @@ def check_rooms(root, rules):
             lines = len(f.readlines())
         if lines > README_LINES_MAX:
             complain(f'src/{room}/README.md', lines, f'{lines} lines, at most {README_LINES_MAX}', 'shorten it')
+        check_readme_files(root, folder)
+
+
+def check_readme_files(root, room):
+    """Each source stands in its folder's README, or the room's: as `x.c`, `x*` or within `folder/`; and no other does."""
+    for folder, _, files in os.walk(room):
+        readme = os.path.join(folder if os.path.exists(os.path.join(folder, 'README.md')) else room, 'README.md')
+        named = [w for words in re.findall(r'`([^`]+)`', read_text(readme)) for w in re.split(r'[\s,]+', words)]
+        if folder != os.path.dirname(readme) and os.path.relpath(folder, room).split(os.sep)[0] + '/' in named:
+            continue
+        name = os.path.relpath(readme, root)
+        sources = [f for f in files if f.endswith('.c') and not TEST_CODE.search(f)]
+        for source in sources:
+            if not any(fnmatch.fnmatch(source, w) for w in named):
+                complain(name, 1, f"'{source}' is not told of", 'add it to the files of the room')
+        for word in named:
+            if folder == os.path.dirname(readme) and re.fullmatch(r'\w+\.[ch]', word) and word not in files and word[0:2] not in ('x.', 'x_'):
+                complain(name, 1, f"'{word}' is not there", 'it was renamed or removed')
+
+
+def read_text(path):
+    with open(path, encoding='utf-8') as f:
+        return f.read()
+
 
 
 def check_format(root, sources):

@@ -86,6 +86,7 @@ static hr_status check_readable(hr_runtime *rt, hr_files *files, hr_error *err)
     return status;
 }
 
+// A selection at the read is part of the read.
 static hr_status select_columns(const hr_dataset *all, const hr_read_options *o, hr_dataset **out,
                                 hr_error *err)
 {
@@ -97,7 +98,16 @@ static hr_status select_columns(const hr_dataset *all, const hr_read_options *o,
     for (size_t i = 0; i < count; i++)
         names[i] = o->columns[i];
     names[count] = o->row_numbers; // NULL: none
-    hr_status status = hr_dataset_select(all, names, out, err);
+    hr_dataset *some = NULL;
+    hr_status status;
+    HR_GO(hr_dataset_select(all, names, &some, err));
+    hr__free(some->label);
+    some->label = NULL;
+    HR_GO(hr__strdup("read", &some->label, err));
+    *out = some;
+    some = NULL;
+out:
+    hr_dataset_unref(&some);
     hr__free(names);
     return status;
 }
@@ -124,12 +134,6 @@ hr_status hr_read_parquet(hr_runtime *runtime, const char *path, const hr_read_o
     if (status == HR_NOT_FOUND) {
         name_unsupported(all->node, o.columns, err);
         status = err ? err->status : status;
-    } else if (status == HR_OK) { // a selection at the read is part of the read
-        hr__free((*out)->label);
-        (*out)->label = NULL;
-        status = hr__strdup("read", &(*out)->label, err);
-        if (status != HR_OK)
-            hr_dataset_unref(out);
     }
     hr_dataset_unref(&all);
     return status;
@@ -311,6 +315,14 @@ hr_status hr_open_source(hr_runtime *runtime, const char *source, const hr_read_
                        "source '%s': not understood at '%s'; say range:ROWS[,blocks=N] or "
                        "range_tensor:ROWSxAxB[,blocks=N]",
                        source, at);
-    return synthetic(runtime, rows, shape, ndim, blocks, !is_tensor,
-                     options ? options->row_numbers : NULL, out, err);
+    hr_read_options o;
+    hr_dataset *all = NULL;
+    HR_TRY(hr__options_resolve(&read_table, options, &o, err));
+    HR_TRY(synthetic(runtime, rows, shape, ndim, blocks, !is_tensor, o.row_numbers, &all, err));
+    if (o.columns)
+        status = select_columns(all, &o, out, err);
+    else
+        *out = hr_dataset_ref(all);
+    hr_dataset_unref(&all);
+    return status;
 }

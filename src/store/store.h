@@ -227,8 +227,8 @@ void hr__port_release(hr_port *port, const hr_lease *lease);
 uint64_t hr__port_leased_bytes(const hr_port *port);
 uint64_t hr__port_lease_bytes_max(const hr_port *port);
 void hr__port_count_copied(hr_port *port, uint64_t bytes);
-// The span writable, copied on write, seen by this process alone: the lease's rows by this lease alone. Given back with the
-// lease, forgotten with the last one on this span. NULL: the rows were handed out before and may have been written.
+// The span writable, copied on write, seen by this process alone: the lease's rows by this lease alone. Given back with
+// the lease, forgotten with the last one on this span. NULL: the rows were handed out before and may have been written.
 HR_USE_RESULT hr_status hr__port_private(hr_port *port, const hr_lease *lease, void **out,
                                          hr_error *err);
 
