@@ -67,6 +67,9 @@ HR_API HR_USE_RESULT hr_status hr_feed_go_on(hr_feed *feed, const hr_position *p
                                              hr_error *err);
 /** out_bytes: sizeof *out. */
 HR_API void hr_feed_get_stats(hr_feed *feed, hr_feed_stats *out, size_t out_bytes);
+/** Delays so far, ascending: at most `count` quantiles, evenly spaced, each for as many batches. Returns how
+ *  many were written. */
+HR_API size_t hr_feed_delays(hr_feed *feed, double *out, size_t count);
 /** The schema of the batches. Borrowed from the feed. */
 HR_API const hr_schema *hr_feed_schema(const hr_feed *feed);
 

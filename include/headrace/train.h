@@ -160,6 +160,8 @@ HR_API HR_USE_RESULT hr_status hr_trainers_wait(hr_trainer *const *trainers, int
                                                 hr_error *err);
 /** Whether hr_trainers_wait would return for it at once. */
 HR_API bool hr_trainer_has_ended(const hr_trainer *trainer);
+/** Rows that the workers of this life have taken so far, of all datasets. For whoever waits for it. */
+HR_API int64_t hr_trainer_rows(const hr_trainer *trainer);
 /** Asks: its workers are ended, and hr_trainers_wait tells when they are. Any thread. */
 HR_API void hr_trainer_cancel(hr_trainer *trainer);
 /** Frees the trainer; one that still runs is cancelled first. The status is the run's, as hr_trainer_run
@@ -311,6 +313,11 @@ typedef struct hr_check_figures {
     size_t sample_count;
     const hr_check_worker_figures *workers;
     int64_t worker_count;
+    const char *title;         /**< the run's name; NULL: the source's */
+    const char *const *stalls; /**< lines of the watchdog: who waited for whom */
+    int64_t stall_count;
+    const hr_trainer_life *const *lives; /**< as hr_trainer_result has them */
+    int64_t life_count;
 } hr_check_figures;
 /** The same page for a trainer that is no check and measured itself. dataset: that was read. Freed with
  *  hr_text_free. INVALID: samples do not ascend. */

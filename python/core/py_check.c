@@ -7,7 +7,10 @@ typedef struct page_arrays {
     hr_check_worker_figures *workers;
     hr_check_sample *samples;
     double **delays; // of each worker
-    Py_ssize_t worker_count, sample_count;
+    const char **stalls;
+    hr_trainer_life *life_rows;
+    const hr_trainer_life **lives; // of life_rows
+    Py_ssize_t worker_count, sample_count, stall_count, life_count;
 } page_arrays;
 
 static void arrays_free(page_arrays *a)
@@ -17,6 +20,9 @@ static void arrays_free(page_arrays *a)
     free(a->delays);
     free(a->workers);
     free(a->samples);
+    free(a->stalls);
+    free(a->life_rows);
+    free(a->lives);
 }
 
 static double *take_delays(PyObject *list, size_t *count_out)
@@ -65,6 +71,39 @@ static int take_sample(PyObject *item, hr_check_sample *s)
     return 0;
 }
 
+static int take_life(PyObject *item, hr_trainer_life *life)
+{
+    long long from = 0;
+    const char *reason = NULL;
+    if (!PyArg_ParseTuple(item, "dLz", &life->seconds, &from, &reason))
+        return -1;
+    life->from_checkpoint = from;
+    life->reason = (char *)reason; // the tuple's, which outlives the call
+    return 0;
+}
+
+static int take_ends(PyObject *stalls, PyObject *lives, page_arrays *a)
+{
+    a->stall_count = PyList_Size(stalls);
+    a->life_count = PyList_Size(lives);
+    a->stalls = calloc((size_t)a->stall_count + 1, sizeof *a->stalls);
+    a->life_rows = calloc((size_t)a->life_count + 1, sizeof *a->life_rows);
+    a->lives = calloc((size_t)a->life_count + 1, sizeof *a->lives);
+    if (!a->stalls || !a->life_rows || !a->lives) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < a->stall_count; i++)
+        if (!(a->stalls[i] = PyUnicode_AsUTF8AndSize(PyList_GetItem(stalls, i), NULL)))
+            return -1;
+    for (Py_ssize_t i = 0; i < a->life_count; i++) {
+        a->lives[i] = &a->life_rows[i];
+        if (take_life(PyList_GetItem(lives, i), &a->life_rows[i]))
+            return -1;
+    }
+    return 0;
+}
+
 static int take_arrays(PyObject *workers, PyObject *samples, page_arrays *a)
 {
     a->worker_count = PyList_Size(workers);
@@ -89,6 +128,7 @@ PyObject *py_check_page(PyObject *module, PyObject *args)
 {
     py_state *state = py_module_state(module);
     PyObject *runtime = NULL, *dataset = NULL, *workers = NULL, *samples = NULL, *result = NULL;
+    PyObject *stalls = NULL, *lives = NULL;
     hr_stream_stats busy = {0};
     hr_check_figures f = {.size = sizeof f, .stream = &busy};
     unsigned long long peak = 0;
@@ -96,14 +136,19 @@ PyObject *py_check_page(PyObject *module, PyObject *args)
     page_arrays a = {0};
     char *text = NULL;
     hr_error err = HR_ERROR_INIT;
-    if (!PyArg_ParseTuple(args, "O!O!p(dddddddd)KO!O!", state->runtime_type, &runtime,
-                          state->dataset_type, &dataset, &touch, &busy.storage_s,
+    if (!PyArg_ParseTuple(args, "O!O!zp(dddddddd)KO!O!O!O!", state->runtime_type, &runtime,
+                          state->dataset_type, &dataset, &f.title, &touch, &busy.storage_s,
                           &busy.decompress_s, &busy.decode_s, &busy.transform_s, &busy.function_s,
                           &busy.batch_s, &busy.spill_s, &busy.memory_s, &peak, &PyList_Type,
-                          &workers, &PyList_Type, &samples))
+                          &workers, &PyList_Type, &samples, &PyList_Type, &stalls, &PyList_Type,
+                          &lives))
         return NULL;
-    if (take_arrays(workers, samples, &a) == 0) {
+    if (take_arrays(workers, samples, &a) == 0 && take_ends(stalls, lives, &a) == 0) {
         f.touch = touch;
+        f.stalls = a.stalls;
+        f.stall_count = a.stall_count;
+        f.lives = a.lives;
+        f.life_count = a.life_count;
         f.peak_bytes = peak;
         f.workers = a.workers;
         f.worker_count = a.worker_count;

@@ -3,6 +3,8 @@
 // second (the feed's own timeout), so that Ctrl-C ends it whatever the pipeline is at.
 #include "py_core.h"
 
+#define HR_PY_DELAYS_MAX 1024
+
 PyObject *py_feed_wrap(py_state *state, hr_feed *feed, PyObject *owner)
 {
     py_feed *self = py_new(state->feed_type);
@@ -311,6 +313,23 @@ static PyObject *feed_stats(py_feed *self, PyObject *unused)
         (long long)s.copied_batches, "copied_bytes", (long long)s.copied_bytes);
 }
 
+static PyObject *feed_delays(py_feed *self, PyObject *args)
+{
+    double found[HR_PY_DELAYS_MAX];
+    Py_ssize_t count = 0;
+    if (!PyArg_ParseTuple(args, "n", &count) || refuse(self))
+        return NULL;
+    count = count < 0 ? 0 : count > HR_PY_DELAYS_MAX ? HR_PY_DELAYS_MAX : count;
+    count = (Py_ssize_t)hr_feed_delays(self->handle, found, (size_t)count);
+    PyObject *list = PyList_New(count);
+    for (Py_ssize_t i = 0; list && i < count; i++) {
+        PyObject *value = PyFloat_FromDouble(found[i]);
+        if (!value || PyList_SetItem(list, i, value))
+            Py_CLEAR(list);
+    }
+    return list;
+}
+
 static PyObject *feed_schema(py_feed *self, void *unused)
 {
     return refuse(self)
@@ -340,6 +359,8 @@ static PyMethodDef methods[] = {
     {"load_state_dict", (PyCFunction)feed_load_state_dict, METH_O,
      "Goes on from what state_dict said, at any number of ranks. Epochs count from the first."},
     {"stats", (PyCFunction)feed_stats, METH_NOARGS, "Where the reader's time went, in seconds."},
+    {"delays", (PyCFunction)feed_delays, METH_VARARGS,
+     "delays(count): so many quantiles of the waits for batches, at most, in seconds."},
     {"__enter__", (PyCFunction)feed_enter, METH_NOARGS, NULL},
     {"__exit__", (PyCFunction)feed_exit, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},

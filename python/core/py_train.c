@@ -515,6 +515,11 @@ static PyObject *trainer_ended(py_trainer *self, void *unused)
     return PyBool_FromLong(!self->handle || hr_trainer_has_ended(self->handle));
 }
 
+static PyObject *trainer_rows(py_trainer *self, void *unused)
+{
+    return PyLong_FromLongLong(self->handle ? hr_trainer_rows(self->handle) : 0);
+}
+
 static PyMethodDef methods[] = {
     {"wait", (PyCFunction)(void (*)(void))trainer_wait, METH_VARARGS | METH_KEYWORDS,
      "wait(timeout=None): runs it until it ended (True) or the time is up (False)."},
@@ -526,6 +531,7 @@ static PyMethodDef methods[] = {
 };
 static PyGetSetDef getset[] = {
     {"ended", (getter)trainer_ended, NULL, NULL, NULL},
+    {"rows", (getter)trainer_rows, NULL, "That the workers of this life took so far.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 static PyType_Slot slots[] = {

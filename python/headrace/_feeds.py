@@ -97,7 +97,7 @@ class _Turn:
     """The feed of one set of options and the pass over it that is under way; closed: where the next one begins."""
 
     def __init__(self):
-        self.feed = self.state = self.figures = None
+        self.feed = self.state = self.figures = self.total = None
         self.epoch = 0
         self.reader = None  # a weak reference
         self.again = False  # asked for more than once
@@ -111,7 +111,9 @@ class _Turn:
         return self.feed is not None and not self.wanted and (reader is None or reader._feed is None)
 
     def close(self):
-        self.figures = self.feed.stats()
+        from ._figures import merged, of_feed
+        self.figures = of_feed(self.feed)
+        self.total = merged(self.total, self.figures)
         self.state = {**self.feed.state_dict(), 'epoch': self.epoch + 1, 'step': 0, 'row': 0, 'unit': 0, 'unit_row': 0,
                       'order_row': 0, 'more_units': 0}
         self.feed.close()
@@ -208,6 +210,15 @@ class Passes:
     def stats(self):
         """Where the reader's time went in the last stream that it read."""
         return self._last.figures if self._last.feed is None else self._last.feed.stats()
+
+    def figures(self):
+        """What all streams that were read cost together; None: there were none."""
+        from ._figures import merged, of_feed
+        found = None
+        for turn in self._turns.values():
+            for one in (turn.total, turn.feed and of_feed(turn.feed)):
+                found = merged(found, one)
+        return found
 
     def clear(self):
         self._turns.clear()

@@ -108,8 +108,9 @@ def run_loop():
         worker.close_session()
         session.finish(text, details)
         return 1
+    figures = worker.figures()
     worker.close_session()
-    session.finish()
+    session.finish(None, figures)
     return 0
 
 

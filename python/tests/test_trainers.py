@@ -229,6 +229,37 @@ def test_the_checkpoint_of_a_result_is_rank_0s_whoever_ends_last(run_config, tmp
     assert len(repr(result)) < 400 and 'checkpoint_000000' in repr(result)
 
 
+def test_every_run_leaves_a_page_in_its_folder(run_config):
+    xml = pytest.importorskip('xml.dom.minidom')
+
+    def loop(config):
+        from headrace import train
+        shard, valid = train.get_dataset_shard(), train.get_dataset_shard('valid')
+        for epoch in shard.epochs(3):
+            rows = sum(len(b['id']) for b in shard.iter_batches(batch_size=100))
+            rows += sum(len(b['id']) for b in valid.iter_batches(batch_size=100, epochs=3))
+            train.report(rows=rows, checkpoint=Checkpoint.from_dict({}))
+            if epoch == 1 and train.get_checkpoint() is None and train.world_rank() == 0:
+                raise RuntimeError('no <more>')
+    result = DataParallelTrainer(
+        loop, scaling_config=ScalingConfig(num_workers=2), datasets={'train': hr.range(4000, blocks=8), 'valid': hr.range(500)},
+        run_config=run_config(failure_config=FailureConfig(max_failures=1), verbose=0)).fit()
+    assert all(0 < w['ingest']['wait_s'] and w['ingest']['rows'] == w['rows'] and w['ingest']['delays'] for w in result.workers)
+    with open(os.path.join(result.path, 'report.html'), encoding='utf-8') as f:
+        tree = xml.parseString(f.read())
+    texts = lambda tag: [''.join(n.data for n in e.childNodes if n.nodeType == n.TEXT_NODE) for e in tree.getElementsByTagName(tag)]
+    assert texts('h1') == ['run'] and texts('title')[0] == 'headrace: run'
+    assert {'Where the time went', 'Batch delays', 'Stages', 'Workers', 'Lives'} <= set(texts('h2'))
+    assert 'worker 0: RuntimeError: no <more>' in texts('td') and 'rank 1' in texts('text')
+    assert any(t.endswith('at work') for t in texts('text'))
+
+
+def test_a_run_without_datasets_leaves_no_page(run_config):
+    result = DataParallelTrainer(lambda: None, run_config=run_config()).fit()
+    assert not os.path.exists(os.path.join(result.path, 'report.html'))
+    assert 'ingest' not in result.workers[0]
+
+
 def test_drop_last_in_a_loop_is_stronger_than_a_trainers_tail(run_config):
     def loop():
         from headrace import train

@@ -234,16 +234,20 @@ hr_status hr_feed_go_on(hr_feed *feed, const hr_position *position, hr_error *er
     return HR_OK;
 }
 
+size_t hr_feed_delays(hr_feed *feed, double *out, size_t count)
+{
+    hr_samples *waits = &feed->delay.waits;
+    count = HR_MIN(count, waits->count);
+    for (size_t i = 0; i < count; i++)
+        out[i] = hr__samples_quantile(waits, ((double)i + 0.5) / (double)count);
+    return count;
+}
+
 void hr_feed_get_stats(hr_feed *feed, hr_feed_stats *out, size_t out_bytes)
 {
     hr_feed_stats now;
     hr__delay_print(&feed->delay, &now);
     hr__stats_copy(out, out_bytes, &now, sizeof now);
-}
-
-const hr_samples *hr__feed_delays(const hr_feed *feed)
-{
-    return &feed->delay.waits;
 }
 
 const hr_schema *hr_feed_schema(const hr_feed *feed)

@@ -28,7 +28,4 @@ HR_USE_RESULT hr_status hr__feed_open_port(hr_port *port, const hr_feed_origin *
                                            const hr_feed_options *options, hr_feed **out,
                                            hr_error *err);
 
-// The waits for batches so far, for whoever merges several feeds (borrowed; the feed's thread only).
-const hr_samples *hr__feed_delays(const hr_feed *feed);
-
 #endif

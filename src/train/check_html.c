@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// The check's report as one page: HTML with pictures in SVG, nothing loaded from anywhere, well-formed as XML.
+// A run as one page, the check's or a trainer's: HTML with pictures in SVG, nothing loaded from anywhere, well-formed
+// as XML.
 //
 //     key figures
 //     where the time went     a bar of all workers' time by cause, and its legend
 //     throughput, memory      lines over the loop's time, from samples that the driver took (check_parts.h)
 //     delays                  how many batches were waited for how long; bins are decades cut in five
-//     stages, workers         what the dataset's statistics say; how each worker ended
+//     stages                  check_stages.c; the statistics as text behind them
+//     workers                 what each waited for data and did itself; how it ended
+//     stalls, lives           of a trainer, where there were any
 #include "train/check_parts.h"
 
 #include <math.h>
@@ -23,11 +26,11 @@
 #define DECADES       8 // from 100 ns on
 #define BINS_A_DECADE 5
 #define BINS          (DECADES * BINS_A_DECADE)
+#define WORKERS_DRAWN 64
 
 static const char head[] =
     "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
-    "<meta name=\"viewport\" content=\"width=device-width\"/>\n<title>headrace check</title>\n"
-    "<style>\n"
+    "<meta name=\"viewport\" content=\"width=device-width\"/>\n<style>\n"
     ":root{--ink:#1d2430;--soft:#667085;--line:#d8dde6;--page:#fff;--card:#f5f7fa;--main:#2563a8}\n"
     "@media(prefers-color-scheme:dark){:root{--ink:#e6e9ef;--soft:#98a2b3;--line:#384150;"
     "--page:#14181f;--card:#1d232c;--main:#6ea8e5}}\n"
@@ -41,12 +44,14 @@ static const char head[] =
     "table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.2em .8em .2em 0;"
     "border-bottom:1px solid var(--line);vertical-align:top}"
     "td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}\n"
-    "svg{width:100%;height:auto;display:block}svg text{font-size:11px;fill:var(--soft)}"
+    "svg{width:100%;height:auto;display:block}svg "
+    "text{font-size:11px;fill:var(--soft)}summary{cursor:pointer;margin:.6em 0}"
     ".axis{stroke:var(--line)}.curve{fill:none;stroke:var(--main);stroke-width:2}"
-    ".bar{fill:var(--main)}.limit{stroke:#c2410c;stroke-dasharray:5 4}\n"
+    ".bar{fill:var(--main)}.waits{fill:var(--main);opacity:.35}.own{fill:var(--line)}.limit{stroke:"
+    "#c2410c;stroke-dasharray:5 4}\n"
     "pre{background:var(--card);border-radius:8px;padding:.8em;overflow-x:auto;font-size:12px}\n"
     ".dot{display:inline-block;width:.8em;height:.8em;border-radius:2px;margin-right:.5em}\n"
-    "</style>\n</head>\n<body>\n";
+    "</style>\n<title>headrace: ";
 
 static const char *const colors[HR_CAUSES] = {
     [HR_CAUSE_STORAGE] = "#8c5a2b",  [HR_CAUSE_DECOMPRESS] = "#c2410c",
@@ -77,7 +82,7 @@ static size_t character(const unsigned char *s)
     return surrogate || overlong || beyond ? 0 : more + 1;
 }
 
-static void escape(hr_text *out, const char *text)
+void hr__html_escape(hr_text *out, const char *text)
 {
     while (*text) {
         size_t bytes = character((const unsigned char *)text);
@@ -115,12 +120,16 @@ static void print_cards(const hr_check_report *report, hr_text *out)
     char a[64], b[64];
     hr__text_add(out, "<div class=\"cards\">\n");
     (void)snprintf(a, sizeof a, "%.0f MiB/s", rate(report->bytes, report->loop_s));
-    card(out, a, report->touch ? "touched" : "handed over, nothing touched");
+    card(out, a,
+         report->title   ? "handed over"
+         : report->touch ? "touched"
+                         : "handed over, nothing touched");
     (void)snprintf(a, sizeof a, "%lld", (long long)report->rows);
     (void)snprintf(b, sizeof b, "rows, %lld batches", (long long)report->batches);
     card(out, a, b);
     card(out, hr__format_seconds(report->loop_s, a), "in the loop");
-    card(out, hr__format_seconds(report->first_batch_s, a), "until the first batch");
+    if (!report->title) // a trainer's loop does other things first
+        card(out, hr__format_seconds(report->first_batch_s, a), "until the first batch");
     (void)snprintf(a, sizeof a, "%.0f %%", (1 - report->share[HR_CAUSE_CONSUMER]) * 100);
     card(out, a, "of the time waited");
     card(out, hr__format_bytes(report->peak_bytes, a), "peak memory");
@@ -159,7 +168,7 @@ static void print_shares(const hr_check_report *report, hr_text *out)
     hr_text gain;
     hr__text_init(&gain, 4096);
     hr__check_widest(report, &gain);
-    escape(out, hr__text_str(&gain));
+    hr__html_escape(out, hr__text_str(&gain));
     hr__text_finish(&gain);
     hr__text_add(out, "</p>\n");
 }
@@ -222,17 +231,19 @@ static void print_over_time(const hr_check_report *report, hr_text *out)
     char top[64], right[32], budget[32];
     if (report->sample_count < 2)
         return;
-    double fastest = greatest(report, sample_rate);
-    double limit = (double)report->memory.budget_bytes;
+    double fastest = greatest(report, sample_rate), used = greatest(report, sample_memory);
+    double limit = (double)report->memory.budget_bytes, most = HR_MAX(limit, used);
     hr__format_seconds(report->samples[report->sample_count - 1].at_s, right);
     (void)snprintf(top, sizeof top, "%.0f MiB/s", fastest);
     begin_plot(out, "Throughput", top, right);
     print_curve(report, sample_rate, fastest, out);
-    begin_plot(out, "Memory against the budget", hr__format_bytes((uint64_t)limit, budget), right);
-    hr__text_add(out, "<path class=\"limit\" d=\"M%d %dH%d\"/>\n", LEFT, TOP, LEFT + PLOT_WIDTH);
-    print_curve(report, sample_memory, HR_MAX(limit, greatest(report, sample_memory)), out);
-    hr__text_add(out, "<p class=\"soft\">The line is what was used of the budget (%s at most); ",
-                 hr__format_bytes((uint64_t)greatest(report, sample_memory), top));
+    begin_plot(out, "Memory against the budget", hr__format_bytes((uint64_t)most, top), right);
+    hr__text_add(out, "<path class=\"limit\" d=\"M%d %.1fH%d\"/>\n", LEFT, plot_y(limit, most),
+                 LEFT + PLOT_WIDTH);
+    print_curve(report, sample_memory, most, out);
+    hr__text_add(out,
+                 "<p class=\"soft\">The line is what was used (%s at most) of the budget (%s); ",
+                 hr__format_bytes((uint64_t)used, top), hr__format_bytes((uint64_t)limit, budget));
     hr__text_add(out, "all processes together held %s at their peak.</p>\n",
                  hr__format_bytes(report->peak_bytes, right));
 }
@@ -286,19 +297,57 @@ static void print_delays(const hr_check_report *report, hr_text *out)
                  hr__format_seconds(report->delay_max_s, c));
 }
 
+// What each worker waited for data, and did itself between batches; the rest of a row is its start and its end.
+static void draw_workers(const hr_check_report *report, hr_text *out)
+{
+    enum { ROW = 20, BAR = 14, LABEL = 60 };
+    int drawn = (int)HR_MIN(report->worker_count, (int64_t)WORKERS_DRAWN);
+    double scale = report->loop_s > 0 ? (WIDTH - LABEL) / report->loop_s : 0;
+    const hr_check_worker_report *most = NULL;
+    char a[32], b[32];
+    hr__text_add(out, "<svg viewBox=\"0 0 %d %d\" role=\"img\">\n", WIDTH, drawn * ROW);
+    for (int i = 0; i < drawn; i++) {
+        const hr_check_worker_report *w = &report->workers[i];
+        double wait = HR_MIN(w->result.wait_s * scale, (double)(WIDTH - LABEL));
+        double own = HR_MIN(w->result.own_s * scale, WIDTH - LABEL - wait);
+        hr__text_add(out,
+                     "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">rank %d</text>\n"
+                     "<rect class=\"bar\" x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"%d\"/>\n"
+                     "<rect class=\"own\" x=\"%.1f\" y=\"%d\" width=\"%.1f\" height=\"%d\"/>\n",
+                     LABEL - 8, i * ROW + 12, i, LABEL, i * ROW + 1, wait, BAR, LABEL + wait,
+                     i * ROW + 1, own, BAR);
+        if (!most || w->result.wait_s > most->result.wait_s)
+            most = w;
+    }
+    hr__text_add(out,
+                 "</svg>\n<p class=\"soft\">Coloured: waiting for data; grey: its own work between "
+                 "batches.");
+    if (most && most->result.wait_s > 0)
+        hr__text_add(
+            out, " Worker %lld waited longest: %s of %s.", (long long)(most - report->workers),
+            hr__format_seconds(most->result.wait_s, a), hr__format_seconds(report->loop_s, b));
+    hr__text_add(out, "</p>\n");
+}
+
+static const char *end_name(hr_worker_end end)
+{
+    static const char *const names[] = {"done", "failed", "died", "idle", "cancelled"};
+    return (unsigned)end < HR_COUNTOF(names) ? names[end] : "?";
+}
+
 static void print_workers(const hr_check_report *report, hr_text *out)
 {
-    static const char *const ends[] = {"done", "failed", "died", "idle", "cancelled"};
     char a[32], b[32];
-    hr__text_add(out, "<h2>Workers</h2>\n<table>\n<tr><th>rank</th><th>end</th><th class=\"n\">rows"
+    hr__text_add(out, "<h2>Workers</h2>\n");
+    draw_workers(report, out);
+    hr__text_add(out, "<table>\n<tr><th>rank</th><th>end</th><th class=\"n\">rows"
                       "</th><th class=\"n\">batches</th><th class=\"n\">waited</th>"
                       "<th class=\"n\">P95 delay</th></tr>\n");
     for (int64_t i = 0; i < report->worker_count; i++) {
         const hr_check_worker_report *w = &report->workers[i];
-        hr__text_add(out, "<tr><td>%lld</td><td>%s%s", (long long)i,
-                     (unsigned)w->end < HR_COUNTOF(ends) ? ends[w->end] : "?",
+        hr__text_add(out, "<tr><td>%lld</td><td>%s%s", (long long)i, end_name(w->end),
                      w->message ? ": " : "");
-        escape(out, w->message ? w->message : "");
+        hr__html_escape(out, w->message ? w->message : "");
         hr__text_add(
             out,
             "</td><td class=\"n\">%lld</td><td class=\"n\">%lld</td><td class=\"n\">%s</td>"
@@ -309,24 +358,85 @@ static void print_workers(const hr_check_report *report, hr_text *out)
     hr__text_add(out, "</table>\n");
 }
 
-static void print_page(const hr_check_report *report, hr_text *out)
+static void print_stages(const hr_check_report *report, hr_text *out)
 {
-    hr__text_add(out, "%s<h1>", head);
-    escape(out, report->source);
+    hr__text_add(out, "<h2>Stages</h2>\n");
+    if (report->bulk) // streamed, the transform is a part of what follows
+        hr__html_stages(report->prep_stats_json, out);
+    hr__html_stages(report->stats_json, out);
+    hr__text_add(out, "<details><summary class=\"soft\">as text</summary>\n<pre>");
+    hr__html_escape(out, report->bulk && report->prep_stats ? report->prep_stats : "");
+    hr__html_escape(out, report->stats ? report->stats : "");
+    hr__text_add(out, "</pre>\n</details>\n");
+}
+
+static void print_stalls(const hr_check_report *report, hr_text *out)
+{
+    if (report->stall_count == 0)
+        return;
+    hr__text_add(out, "<h2>Stalls</h2>\n<ul>\n");
+    for (int64_t i = 0; i < report->stall_count; i++) {
+        hr__text_add(out, "<li>");
+        hr__html_escape(out, report->stalls[i]);
+        hr__text_add(out, "</li>\n");
+    }
+    hr__text_add(out, "</ul>\n");
+}
+
+static void print_lives(const hr_check_report *report, hr_text *out)
+{
+    char a[32];
+    if (report->life_count < 2)
+        return;
+    hr__text_add(
+        out, "<h2>Lives</h2>\n<p class=\"soft\">Workers and delays are those of the last one.</p>\n"
+             "<table>\n<tr><th>began from</th><th>end</th><th class=\"n\">took</th></tr>\n");
+    for (int64_t i = 0; i < report->life_count; i++) {
+        const hr_trainer_life *life = report->lives[i];
+        if (life->from_checkpoint < 0)
+            hr__text_add(out, "<tr><td>the start</td><td>");
+        else
+            hr__text_add(out, "<tr><td>checkpoint %lld</td><td>", (long long)life->from_checkpoint);
+        hr__html_escape(out, life->reason ? life->reason : "done");
+        hr__text_add(out, "</td><td class=\"n\">%s</td></tr>\n",
+                     hr__format_seconds(life->seconds, a));
+    }
+    hr__text_add(out, "</table>\n");
+}
+
+static void print_head(const hr_check_report *report, hr_text *out)
+{
+    const char *name = report->title ? report->title : report->source;
+    hr__text_add(out, "%s", head);
+    hr__html_escape(out, name);
+    hr__text_add(out, "</title>\n</head>\n<body>\n<h1>");
+    hr__html_escape(out, name);
     hr__text_add(out, "</h1>\n<p class=\"soft\">");
-    escape(out, report->plan);
-    hr__text_add(out, "%s<br/>%lld worker%s, %d threads, seed %llu</p>\n",
+    if (report->title) {
+        hr__html_escape(out, report->source);
+        hr__text_add(out, "<br/>");
+    }
+    hr__html_escape(out, report->plan);
+    hr__text_add(out, "%s<br/>%lld worker%s, %d thread%s",
                  report->bulk ? " (bulk: materialised first)" : "", (long long)report->worker_count,
                  report->worker_count == 1 ? "" : "s", report->threads,
-                 (unsigned long long)report->seed);
+                 report->threads == 1 ? "" : "s");
+    if (report->shuffle != HR_SHUFFLE_NONE)
+        hr__text_add(out, ", seed %llu", (unsigned long long)report->seed);
+    hr__text_add(out, "</p>\n");
+}
+
+static void print_page(const hr_check_report *report, hr_text *out)
+{
+    print_head(report, out);
     print_cards(report, out);
     print_shares(report, out);
     print_over_time(report, out);
     print_delays(report, out);
-    hr__text_add(out, "<h2>Stages</h2>\n<pre>");
-    escape(out, report->stats ? report->stats : "");
-    hr__text_add(out, "</pre>\n");
+    print_stages(report, out);
     print_workers(report, out);
+    print_stalls(report, out);
+    print_lives(report, out);
     hr__text_add(out, "</body>\n</html>\n");
 }
 

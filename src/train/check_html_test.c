@@ -82,6 +82,42 @@ static void page__keeps_its_pictures_within_their_frames(void **state)
     hr_text_free(page);
 }
 
+// As hr_dataset_stats prints them, and what it would never print.
+static void page__draws_stages_to_one_scale(void **state)
+{
+    static hr_check_report report;
+    char stats[] =
+        "{\"stages\": [{\"name\": \"read<&>map\", \"started\": true, \"tasks\": 4, "
+        "\"wall_s\": {\"total\": 2.0}, \"cpu_s\": {\"total\": 1.0}, "
+        "\"rows\": {\"total\": 10}, \"bytes\": {\"total\": 1048576}}, "
+        "{\"name\": \"fast\", \"started\": true, \"tasks\": 1, \"wall_s\": {\"total\": 0.5}, "
+        "\"cpu_s\": {\"total\": 9.0}}, {\"name\": \"late\", \"started\": false}, {}]}";
+    memset(&report, 0, sizeof report);
+    hr__check_attribute(&report);
+    report.stats_json = stats;
+    char *page = page_of(&report);
+    const char *const wanted[] = {
+        "<p>read&lt;&amp;&gt;map</p>",           "width=\"360.0\" height=\"16\"/>",
+        "2.00s in 4 tasks, 1.00s at work",       "1.0 MiB, 10 rows",
+        "width=\"180.0\" height=\"16\"/>", // half of it at work
+        "500.00ms in 1 task, 9.00s at work",     "width=\"90.0\" height=\"16\"/>",
+        "late <span class=\"soft\">not executed"};
+    for (size_t i = 0; i < HR_COUNTOF(wanted); i++)
+        if (!strstr(page, wanted[i]))
+            fail_msg("'%s' is not in the page", wanted[i]);
+    hr_text_free(page);
+    const char *const others[] = {"",      "{}", "[]", "{\"stages\": 3}", "{\"stages\": [1, null]}",
+                                  "{\"sta"};
+    for (size_t i = 0; i < HR_COUNTOF(others); i++) {
+        char text[64];
+        snprintf(text, sizeof text, "%s", others[i]);
+        report.stats_json = text;
+        page = page_of(&report);
+        assert_null(strstr(page, "at work"));
+        hr_text_free(page);
+    }
+}
+
 static void page__of_a_trainer_has_its_figures(void **state)
 {
     hr_runtime_options o = HR_RUNTIME_OPTIONS_INIT;
@@ -98,6 +134,10 @@ static void page__of_a_trainer_has_its_figures(void **state)
     hr_check_sample samples[600] = {{0}};
     for (int i = 0; i < 600; i++)
         samples[i] = (hr_check_sample){i / 600.0, i, 1 << 20};
+    char reason[] = "worker <1> died";
+    hr_trainer_life first = {.seconds = 1, .from_checkpoint = -1, .reason = reason},
+                    second = {.seconds = 2, .from_checkpoint = 7};
+    const hr_trainer_life *lives[] = {&first, &second};
     hr_check_worker_figures workers[] = {
         {.loop_s = 1,
          .feed = {.batches = 4, .rows = 500, .wait_s = 0.5, .own_s = 0.5},
@@ -109,10 +149,26 @@ static void page__of_a_trainer_has_its_figures(void **state)
                           .samples = samples,
                           .sample_count = 600,
                           .workers = workers,
-                          .worker_count = 2};
+                          .worker_count = 2,
+                          .title = "<run>",
+                          .stalls = (const char *[]){"worker 0 waits & waits"},
+                          .stall_count = 1,
+                          .lives = lives,
+                          .life_count = 2};
     assert_ok(hr_check_print_page(rt, d, &f, &page, &err), &err);
-    const char *const wanted[] = {"<h1>range",  "<b>750</b>",   "rows, 6 batches",     "50.0 %",
-                                  "Throughput", "Batch delays", "failed: &lt;oops&gt;"};
+    const char *const wanted[] = {"<h1>&lt;run&gt;</h1>",
+                                  "<title>headrace: &lt;run&gt;</title>",
+                                  "range",
+                                  "<b>750</b>",
+                                  "rows, 6 batches",
+                                  "50.0 %",
+                                  "Throughput",
+                                  "Batch delays",
+                                  "failed: &lt;oops&gt;",
+                                  "Worker 0 waited longest: 500.00ms of 1.00s.",
+                                  "<li>worker 0 waits &amp; waits</li>",
+                                  "<td>the start</td><td>worker &lt;1&gt; died</td>",
+                                  "<td>checkpoint 7</td><td>done</td>"};
     for (size_t i = 0; i < HR_COUNTOF(wanted); i++)
         if (!strstr(page, wanted[i]))
             fail_msg("'%s' is not in the page", wanted[i]);
@@ -131,6 +187,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(page__escapes_what_xml_does_not_take),
         cmocka_unit_test(page__of_nothing_is_a_page),
+        cmocka_unit_test(page__draws_stages_to_one_scale),
         cmocka_unit_test(page__of_a_trainer_has_its_figures),
         cmocka_unit_test(page__keeps_its_pictures_within_their_frames),
     };

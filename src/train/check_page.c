@@ -3,11 +3,16 @@
 #include "base/option.h"
 #include "plan/plan.h"
 #include "train/check_parts.h"
+
 #include <string.h>
 
 static const hr_option_row page_rows[] = {
     {"worker_count", HR_OPTION_INT, offsetof(hr_check_figures, worker_count), 0, 0, 4096, NULL,
      "workers that measured"},
+    {"stall_count", HR_OPTION_INT, offsetof(hr_check_figures, stall_count), 0, 0, 1 << 20, NULL,
+     "lines of the watchdog"},
+    {"life_count", HR_OPTION_INT, offsetof(hr_check_figures, life_count), 0, 0, INT64_MAX, NULL,
+     "starts of the workers"},
 };
 static const hr_option_table page_table = {"figures", sizeof(hr_check_figures), page_rows,
                                            HR_COUNTOF(page_rows)};
@@ -21,7 +26,9 @@ static void take_worker(hr_check_report *report, int64_t rank, const hr_check_wo
     to->message = (char *)from->message; // the caller's: not freed with the report
     to->rows = r->rows = from->feed.rows;
     to->batches = r->batches = from->feed.batches;
+    r->loop_s = from->loop_s;
     r->wait_s = from->feed.wait_s;
+    r->own_s = from->feed.own_s;
     r->delay_p50_s = from->feed.delay_p50_s;
     r->delay_p95_s = from->feed.delay_p95_s;
     r->delay_max_s = from->feed.delay_max_s;
@@ -64,6 +71,11 @@ static hr_status fill_report(hr_check_report *report, hr_runtime *runtime,
         take_worker(report, i, &f->workers[i]);
     hr__check_merge_delays(report);
     report->touch = f->touch;
+    report->title = f->title;
+    report->stalls = f->stalls;
+    report->stall_count = f->stall_count;
+    report->lives = f->lives;
+    report->life_count = f->life_count;
     report->peak_bytes = f->peak_bytes;
     if (f->stream)
         report->stream = *f->stream;
@@ -72,6 +84,7 @@ static hr_status fill_report(hr_check_report *report, hr_runtime *runtime,
     hr__dataset_source_name(dataset, report->source, sizeof report->source);
     hr__dataset_stage_name(dataset, report->plan, sizeof report->plan);
     hr__check_attribute(report);
+    HR_TRY(hr_dataset_stats(dataset, true, &report->stats_json, err));
     return hr_dataset_stats(dataset, false, &report->stats, err);
 }
 
@@ -87,6 +100,7 @@ hr_status hr_check_print_page(hr_runtime *runtime, const hr_dataset *dataset,
     if (status == HR_OK)
         status = hr_check_print_html(report, out, err);
     hr_text_free(report->stats);
+    hr_text_free(report->stats_json);
     hr__free(report->workers);
     hr__free(report);
     return status;

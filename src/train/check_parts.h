@@ -75,6 +75,12 @@ struct hr_check_report {
     double share[HR_CAUSES];  // of the workers' time; sums to 1
     uint32_t sample_count;
     hr_check_sample samples[HR_CHECK_SAMPLES_MAX];
+    // of a trainer that is no check; borrowed from its figures
+    const char *title; // NULL: it is a check
+    const char *const *stalls;
+    int64_t stall_count;
+    const hr_trainer_life *const *lives;
+    int64_t life_count;
 };
 
 // ingest_check.c: of all workers, from those of each.
@@ -82,5 +88,9 @@ void hr__check_merge_delays(hr_check_report *report);
 // check_report.c: shares, and the sentence that says what would widen it.
 void hr__check_attribute(hr_check_report *report);
 void hr__check_widest(const hr_check_report *report, hr_text *out);
+// check_html.c: as text of XML, with U+FFFD for what that does not take.
+void hr__html_escape(hr_text *out, const char *text);
+// check_stages.c: `stats_json` is that of hr_dataset_stats; NULL or without stages: nothing.
+void hr__html_stages(const char *stats_json, hr_text *out);
 
 #endif

@@ -111,7 +111,6 @@ static void sum_up(hr_check_loop *loop)
 {
     hr_check_result *result = loop->result;
     hr_feed_stats stats;
-    hr_samples *delays = (hr_samples *)hr__feed_delays(loop->feed); // a quantile sorts it
     result->loop_s = (double)(hr__now_ns() - loop->started_ns) * 1e-9;
     hr_feed_get_stats(loop->feed, &stats, sizeof stats);
     result->batches = stats.batches;
@@ -123,10 +122,7 @@ static void sum_up(hr_check_loop *loop)
     result->delay_max_s = stats.delay_max_s;
     result->copied_batches = stats.copied_batches;
     result->copied_bytes = stats.copied_bytes;
-    result->delay_count = (uint32_t)HR_MIN(delays->count, (size_t)HR_CHECK_DELAYS_MAX);
-    for (uint32_t i = 0; i < result->delay_count; i++)
-        result->delays[i] =
-            hr__samples_quantile(delays, ((double)i + 0.5) / (double)result->delay_count);
+    result->delay_count = (uint32_t)hr_feed_delays(loop->feed, result->delays, HR_CHECK_DELAYS_MAX);
 }
 
 static hr_status run_loop(hr_check_loop *loop, hr_error *err)

@@ -280,6 +280,22 @@ static void lose(hr_shared_pass *pass, hr_worker *worker, bool died)
     leave(pass, worker);
 }
 
+int64_t hr__passes_rows(const hr_trainer *trainer)
+{
+    int64_t rows = 0;
+    for (int64_t i = 0; i < trainer->worker_count; i++)
+        rows += trainer->workers[i].rows; // of passes that it left
+    for (const hr_shared_pass *pass = trainer->passes; pass; pass = pass->next)
+        for (int64_t rank = 0; rank < trainer->worker_count; rank++) {
+            hr_channel_state state;
+            if (!pass->asked[rank] || pass->left[rank])
+                continue;
+            hr__channel_state(hr__pass_channel(pass, rank), &state);
+            rows += (int64_t)state.delivered_rows;
+        }
+    return rows;
+}
+
 void hr__passes_leave(hr_trainer *trainer, hr_worker *worker, bool died)
 {
     for (hr_shared_pass *pass = trainer->passes; pass; pass = pass->next)

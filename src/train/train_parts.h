@@ -179,7 +179,8 @@ hr_channel *hr__pass_channel(const hr_shared_pass *pass, int64_t rank); // NULL:
 uint64_t hr__passes_progress(hr_trainer *trainer, const hr_worker *worker, bool *waiting_out);
 // The worker is gone (`died`: before its end): what it was given is counted, its ranks are given up.
 void hr__passes_leave(hr_trainer *trainer, hr_worker *worker, bool died);
-void hr__passes_retire(hr_trainer *trainer); // closes those that nobody will read any more
+int64_t hr__passes_rows(const hr_trainer *trainer); // that the workers of this life took so far
+void hr__passes_retire(hr_trainer *trainer);        // closes those that nobody will read any more
 void hr__passes_close(hr_trainer *trainer);
 
 // commits.c: what workers say of checkpoints

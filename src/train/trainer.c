@@ -248,6 +248,11 @@ bool hr_trainer_has_ended(const hr_trainer *trainer)
     return trainer->ended;
 }
 
+int64_t hr_trainer_rows(const hr_trainer *trainer)
+{
+    return hr__passes_rows(trainer);
+}
+
 void hr_trainer_cancel(hr_trainer *trainer)
 {
     // Relaxed: the ring publishes it.

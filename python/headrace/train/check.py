@@ -3,8 +3,7 @@
 
 import time
 
-from .. import _core
-from .._runtime import runtime
+from .page import CAUSES
 from .session import get_dataset_shard, print_line, report, world_rank
 from .trainer import Trainer
 
@@ -15,47 +14,6 @@ def _quantile(ordered, q):
     low = int(at)
     high = min(low + 1, len(ordered) - 1)
     return ordered[low] + (ordered[high] - ordered[low]) * (at - low)
-
-
-_PAGE, _QUANTILES, _SAMPLE_S, _SAMPLES_MAX = '_page', 200, 0.02, 512
-_ENDS = ('done', 'failed', 'died', 'idle', 'cancelled')
-_NOTHING = (0.0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, [])  # of a worker that did not come to its end
-
-
-def _figures(feed, elapsed, ordered):
-    """What a worker tells for the page, as check_page of the extension takes it."""
-    count = min(_QUANTILES, len(ordered)) if feed['batches'] else 0
-    return [elapsed, *(feed[k] for k in ('batches', 'rows', 'bytes', 'delay_p50_s', 'delay_p95_s', 'delay_max_s', 'wait_s',
-                                         'own_s', 'first_batch_s')),
-            [round(_quantile(ordered, (i + .5) / count), 9) for i in range(count)]]
-
-
-class _Page:
-    """What a run's page is made of: each worker's figures, and samples of all workers' bytes and of the memory over time."""
-
-    def __init__(self, key):
-        self.key, self.every_s = key, _SAMPLE_S
-        self.bytes, self.workers, self.samples = {}, {}, [(0.0, 0, 0)]
-
-    def hear(self, at_s, rank, metrics):
-        figures = metrics.pop(_PAGE, None)
-        self.bytes[rank] = max(metrics[self.key], self.bytes.get(rank, 0))
-        if figures is not None:
-            self.workers[rank] = figures
-        early = at_s - self.samples[-1][0] < self.every_s
-        if early and figures is not None and len(self.samples) > 1:
-            self.samples.pop()  # a rate over too short a time is none
-        if not early or figures is not None:
-            self.samples.append((at_s, sum(self.bytes.values()), runtime().memory()['used_bytes']))
-        if len(self.samples) > _SAMPLES_MAX:
-            self.samples, self.every_s = self.samples[::2], 2 * self.every_s
-
-    def text(self, dataset, result, touch):
-        workers = [(_ENDS.index(w['end']), w['message'], *self.workers.get(w['rank'], _NOTHING)) for w in result.workers]
-        rows, nbytes = (sum(w[i] for w in workers) for i in (4, 5))
-        samples = [(at, round(b * rows / max(nbytes, 1)), used) for at, b, used in self.samples]
-        return _core.check_page(runtime(), dataset._handle, touch, tuple(result.busy[key] for key, _ in _CAUSES),
-                                result.peak_bytes, workers, samples)
 
 
 def _check_loop(config):
@@ -92,15 +50,9 @@ def _check_loop(config):
                f'Mean throughput {round(nbytes / 2**20 / elapsed, 2)} MiB/s')
     feed = shard.feed_stats()
     report({names[0]: nbytes, names[1]: batches, names[2]: epochs, 'wait_s': feed['wait_s'], 'own_s': feed['own_s'],
-            'first_batch_s': delays[0] if delays else 0.0, 'loop_s': elapsed, 'touched': config['touch'],
-            **({_PAGE: _figures(feed, elapsed, ordered)} if config['page'] else {})})
+            'first_batch_s': delays[0] if delays else 0.0, 'loop_s': elapsed, 'touched': config['touch']})
     if world_rank() == 0:
         print_line(f'Ingest stats from rank=0:\n\n{shard.stats()}')
-
-
-_CAUSES = (('storage_s', 'storage'), ('decompress_s', 'decompress'), ('decode_s', 'decode'),
-           ('transform_s', 'transform'), ('function_s', 'functions'), ('batch_s', 'batching'), ('spill_s', 'spill'),
-           ('memory_s', 'room in memory'))
 
 
 class DummyTrainer(Trainer):
@@ -120,7 +72,6 @@ class DummyTrainer(Trainer):
                          run_config=run_config, worker_idle_s=worker_idle_s)
         self.num_epochs, self.runtime_seconds = num_epochs, runtime_seconds
         self.prefetch_blocks, self.batch_size, self.touch, self.html = prefetch_blocks, batch_size, touch, html
-        self._page = None
 
     def preprocess_datasets(self):
         print('Starting dataset preprocessing')
@@ -135,27 +86,21 @@ class DummyTrainer(Trainer):
         return _check_loop, {
             'batch_size': self.batch_size, 'prefetch_blocks': self.prefetch_blocks, 'epochs': self.num_epochs,
             'seconds': self.runtime_seconds, 'keys': self._keys, 'index_bytes': self._index_bytes,
-            'touch': self.touch, 'page': self.html is not None}
+            'touch': self.touch}
 
     def begin(self, **options):
         if 'train' not in self.datasets:
             raise ValueError('DummyTrainer reads the dataset "train": give it one')
         if self.html is not None:
             open(self.html, 'w').close()  # a path that cannot be written costs no run
-            self._heard = self._hear
-        run = super().begin(**options)
-        self._page = _Page(self._keys[0])
-        return run
+        return super().begin(**options)
 
-    def _hear(self, run, rank, metrics):
-        self._page.hear(time.monotonic() - run.began, rank, metrics)
+    def _page_title(self, run):
+        return None  # a check's page is named for what it reads
 
     def _ended(self, result):
         for line in _attribution(result).splitlines():
             self._on_line(-1, line)
-        if self.html is not None:
-            with open(self.html, 'w', encoding='utf-8') as f:
-                f.write(self._page.text(self.datasets['train'], result, self.touch))
 
 
 def _mib_s(metrics):
@@ -169,7 +114,7 @@ def _attribution(result):
     if wait + own <= 0:
         return 'The trainer read nothing.'
     share = wait / (wait + own)
-    busy = {word: result.busy[key] for key, word in _CAUSES if result.busy.get(key)}
+    busy = {word: result.busy[key] for key, word in CAUSES if result.busy.get(key)}
     total = sum(busy.values())
     parts = [f'{word} {100 * share * s / total:.0f} %' for word, s in sorted(busy.items(), key=lambda i: -i[1])]
     return (f'The trainer waited {100 * share:.0f} % of the time'

@@ -10,7 +10,8 @@ class Result:
 
     checkpoint: the last one of rank 0 (of the lowest rank that reported any). best_checkpoints: those of it that were kept,
     [(Checkpoint, metrics)], best first where CheckpointConfig names a metric. lives: each start of the workers, with what ended
-    it and the checkpoint it began from. path: the run's folder, None when nothing was kept.
+    it and the checkpoint it began from. path: the run's folder, None when nothing was kept; report.html in it draws what feeding
+    it cost. workers: a dict for each; 'ingest' in it has what it read and how long it waited.
     """
     metrics: dict
     metrics_history: list

@@ -11,6 +11,7 @@ import time
 from .. import _core, _function, _worker
 from .._runtime import runtime
 from .checkpoint import Checkpoint, saved_preprocessor
+from .page import FILE, Page, take_figures
 from .result import Result
 
 
@@ -23,6 +24,7 @@ class Run:
         self.handle = self.waits_for = None
         self.history, self.checkpoints = [], []
         self.config = config
+        self.page = Page() if trainer.datasets and (folder is not None or trainer.html is not None) else None
         self._on_report, self._stopped, self.began, self._temporary = on_report, False, time.monotonic(), None
         self._payload = _function.envelope(_function.pickled((loop, config, self._told()), 'the training loop'))
 
@@ -52,7 +54,7 @@ class Run:
             rt, _function.worker_argv(), self._payload,
             [(name, d._handle, bool(configs[name].split)) for name, d in t.datasets.items()],
             workers=t.scaling_config.num_workers, worker_idle_s=t.worker_idle_s, on_report=self._reported,
-            on_line=t._on_line, on_checkpoint=self._committed, on_restart=self._restarted, name=self.name,
+            on_line=self._line, on_checkpoint=self._committed, on_restart=self._restarted, name=self.name,
             run_folder=self.folder, resume_from=self._resume_from, keep=keeping.num_to_keep or 0,
             keep_metric=keeping.checkpoint_score_attribute, keep_smallest=keeping.checkpoint_score_order == 'min',
             preprocessor=None if t.preprocessor is None or self.folder is None else saved_preprocessor(t.preprocessor),
@@ -75,7 +77,7 @@ class Run:
                 told = self.waits_for
                 self._say(f'{self.name} {told}')
             time.sleep(0.05)
-        while not self.handle.wait():
+        while not (self.page.wait(self) if self.page else self.handle.wait()):
             pass
 
     def stop(self):
@@ -89,6 +91,7 @@ class Run:
         known, status, message = self.handle.finish()
         workers = known['workers']
         for worker in workers:
+            take_figures(worker)
             if worker['end'] in _ENDS and not self._stopped:
                 self._say(f"worker {worker['rank']} {_ENDS[worker['end']]} (code {worker['exit_code']}) after "
                           f"{worker['batches']} batches; {worker['undelivered_rows']} rows of its epoch were not delivered")
@@ -108,14 +111,34 @@ class Run:
             result.error = _error_of(workers, known['lives'], message)
         if self._temporary:
             shutil.rmtree(self._temporary, ignore_errors=True)
+        self._write_page(result)
         self._tell('on_end', result)
         return result
+
+    def _write_page(self, result):
+        t = self.trainer
+        if self.page is None:
+            return
+        dataset = t.datasets.get('train') or next(iter(t.datasets.values()))
+        try:
+            text = self.page.text(dataset, result, title=t._page_title(self), touch=t.touch)
+            for path in (t.html, None if self.folder is None else os.path.join(self.folder, FILE)):
+                if path is not None:
+                    with open(path, 'w', encoding='utf-8') as f:
+                        f.write(text)
+        except (OSError, _core.Error) as e:  # of a run that is done
+            self._say(f'no page of {self.name}: {e}')
 
     @property
     def _metrics_file(self):
         return os.path.join(self.folder, 'metrics.jsonl')
 
     # --- what the workers say ---
+
+    def _line(self, rank, line):
+        if rank < 0 and self.page is not None:  # the watchdog's
+            self.page.stalls.append(line)
+        self.trainer._on_line(rank, line)
 
     def _say(self, text):
         if self.run_config.verbose:
@@ -127,13 +150,8 @@ class Run:
                 getattr(callback, what)(*args)
 
     def _reported(self, rank, text):
-        heard = self.trainer._heard
-        if rank != 0 and heard is None:
-            return
-        metrics = json.loads(text)
-        if heard is not None:
-            heard(self, rank, metrics)
-        if rank != 0 or not metrics:
+        metrics = json.loads(text) if rank == 0 else None
+        if not metrics:
             return
         self.history.append(metrics)
         if self.folder is not None:

@@ -4,6 +4,7 @@
 import inspect
 import json
 import os
+import time
 
 from .._feeds import Feeds, Passes, stream_options
 from .checkpoint import Checkpoint
@@ -11,6 +12,7 @@ from .checkpoint import Checkpoint
 _session = None  # in a worker: its end of the trainer
 _setup = {}  # what the trainer told all workers: orders of datasets, a checkpoint of another run
 _shards = {}
+_began = None  # when the loop first asked for batches
 
 
 class DatasetShard(Feeds):
@@ -37,6 +39,8 @@ class DatasetShard(Feeds):
         return epochs, stream_options(batch_size, **order)
 
     def _begin(self, form, batch_size, order):
+        global _began
+        _began = _began or time.monotonic()
         return self._passes.batches(form, *self._options(batch_size, order))
 
     def _schema(self, batch_size, order):
@@ -93,9 +97,22 @@ def set_up(told):
     _setup.update(told)
 
 
+def figures():
+    """What reading cost this worker, for its end; b'': nothing was read, or it cannot be told, which is no failure."""
+    from .._figures import merged
+    from .page import carried
+    try:
+        found = None
+        for shard in _shards.values():
+            found = merged(found, shard._passes.figures())
+        return carried(found, time.monotonic() - _began) if found else b''
+    except Exception:
+        return b''
+
+
 def close_session():
-    global _session
-    _session = None
+    global _session, _began
+    _session = _began = None
     for shard in _shards.values():
         shard._passes.clear()
     _shards.clear()

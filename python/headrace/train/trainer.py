@@ -27,7 +27,8 @@ class DataParallelTrainer:
     _has_folder = True
     _makes_checkpoints = False  # itself, at epochs
     _raw_datasets = None  # the datasets before they were preprocessed
-    _heard = None  # a method (run, rank, metrics): hears all ranks, and may take out what is its own
+    html = None  # a path: where the page of the run is written too, besides its folder
+    touch = False  # of the page: its loop reads every byte
     _counts_reports = False  # workers put training_iteration into their reports: of trials
 
     def __new__(cls, *args, **kwargs):
@@ -129,6 +130,9 @@ class DataParallelTrainer:
 
     def _ended(self, result):
         """It came to its end without an error."""
+
+    def _page_title(self, run):
+        return run.name
 
     def _on_line(self, rank, line):
         print(line, flush=True)
