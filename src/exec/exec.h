@@ -100,6 +100,8 @@ typedef struct hr_flow_config {
     // May be NULL. `head`, the oldest, has waited for room for a while, and younger ones may hold it: drops what
     // `item`, which is done, made; it is worked on again. False: it cannot, or need not. Newest first.
     bool (*undo)(void *self, const void *head, void *item);
+    // May be NULL. `head` has been without room for so long, and nothing could be undone. Told again and again.
+    void (*stuck)(void *self, const void *head, uint64_t for_ns);
     hr_cause blocked_cause; // what a head that waits (HR_AGAIN from work) waits for; 0: MEMORY
 } hr_flow_config;
 HR_USE_RESULT hr_status hr__flow_open(hr_runtime *runtime, const hr_flow_ops *ops, void *self,

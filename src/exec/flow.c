@@ -53,8 +53,10 @@ struct hr_flow {
     uint64_t head, tail;
     uint64_t held_bytes;
     uint64_t kicks;
-    uint64_t served;         // the pool's turn that last served it
-    uint64_t stuck_since_ns; // since when the head is told HR_AGAIN; 0: it is not
+    uint64_t served; // the pool's turn that last served it
+    uint64_t
+        stuck_since_ns; // since when the head is told HR_AGAIN, or was looked at for that; 0: it is not
+    uint64_t stuck_from_ns; // the same, looks or not
     bool undo_due;
     uint64_t ticket;  // not 0: its head wants to work alone; the lowest of the pool is next
     uint32_t running; // callbacks under way
@@ -316,10 +318,12 @@ static void do_work(hr_pool *pool, hr_flow *f, uint64_t index)
     } else if (crowded && oldest) {
         f->ticket = ++pool->tickets;
     }
-    if (oldest && status != HR_AGAIN)
-        f->stuck_since_ns = 0;
-    else if (oldest && !f->stuck_since_ns)
+    if (oldest && status != HR_AGAIN) {
+        f->stuck_since_ns = f->stuck_from_ns = 0;
+    } else if (oldest && !f->stuck_since_ns) {
         f->stuck_since_ns = hr__now_ns();
+        f->stuck_from_ns = f->stuck_from_ns ? f->stuck_from_ns : f->stuck_since_ns;
+    }
     if (status == HR_OK) {
         it->state = ITEM_DONE;
         unblock_next(f);
@@ -341,6 +345,7 @@ static void do_work(hr_pool *pool, hr_flow *f, uint64_t index)
 static void do_undo(hr_pool *pool, hr_flow *f)
 {
     void *head = item_data(f, f->head);
+    uint64_t from = f->stuck_from_ns;
     bool any = false;
     f->undo_due = false;
     f->stuck_since_ns = 0;
@@ -348,7 +353,7 @@ static void do_undo(hr_pool *pool, hr_flow *f)
         return;
     item_at(f, f->head)->state = ITEM_RUNNING; // nobody touches it meanwhile
     f->running++;
-    for (uint64_t i = f->tail; i-- > f->head + 1;) {
+    for (uint64_t i = f->tail; f->config.undo && i-- > f->head + 1;) {
         item *it = item_at(f, i);
         if (it->state != ITEM_DONE)
             continue;
@@ -360,8 +365,14 @@ static void do_undo(hr_pool *pool, hr_flow *f)
         it->blocked_since_ns = hr__now_ns();
         any |= undone;
     }
+    if (!any && f->config.stuck && from) {
+        hr__mutex_unlock(&pool->mutex);
+        f->config.stuck(f->self, head, hr__now_ns() - from);
+        hr__mutex_lock(&pool->mutex);
+    }
     f->running--;
-    item_at(f, f->head)->state = any ? ITEM_READY : ITEM_BLOCKED;
+    item_at(f, f->head)->state = ITEM_BLOCKED;
+    unblock(f, f->head); // it may have been kicked meanwhile; and so it is looked at again
     if (any && !f->ticket)
         f->ticket = ++pool->tickets;
 }
@@ -444,7 +455,8 @@ static void retry_gives(hr_pool *pool)
     pool->retry_at_ns = now + RETRY_NS;
     for (hr_flow *f = pool->flows; f; f = f->next) {
         f->give_blocked = false;
-        f->undo_due = f->config.undo && f->stuck_since_ns && now - f->stuck_since_ns > RETRY_NS;
+        f->undo_due = (f->config.undo || f->config.stuck) && f->stuck_since_ns &&
+                      now - f->stuck_since_ns > RETRY_NS;
     }
 }
 

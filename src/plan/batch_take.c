@@ -248,7 +248,7 @@ static hr_status take_batches(hr_batcher *b, hr_batch_item *it, int64_t rows,
     int64_t group = HR_GATHER_BYTES / HR_MAX(row_bytes_of(w), 1);
     if (steps && views)
         extend(b, it, w->rows);
-    else if (steps && w->round)
+    else if (steps && w->round && !b->config.single)
         extend(b, it, w->rows >= rows ? HR_MIN(w->rows, group) : group);
     // Steps that begin within the item can be made again from where it begins.
     if (!steps || b->batch % ranks == 0 || (b->batch + it->count) / ranks > b->batch / ranks)

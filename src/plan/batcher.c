@@ -51,6 +51,18 @@ static bool hungry(void *self)
     return atomic_load(&b->lacking) && atomic_load(&b->gathers) == 0;
 }
 
+static void read_stuck(void *self, uint64_t for_ns)
+{
+    hr_batcher *b = self;
+    if (b->sink.stuck)
+        b->sink.stuck(b->sink.self, for_ns);
+}
+
+static void stuck(void *self, const void *head, uint64_t for_ns)
+{
+    read_stuck(self, for_ns);
+}
+
 void hr__batcher_tell_hungry(hr_batcher *b)
 {
     hr__mutex_lock(&b->mutex);
@@ -323,8 +335,10 @@ hr_status hr__batcher_open(const hr_read_config *read, const hr_batch_config *co
                            .window_slots = config->window_slots,
                            .window_bytes = config->window_bytes,
                            .busy = config->busy,
-                           .crew = config->crew};
-    hr_piece_sink reads = {.put = put, .ended = read_ended, .hungry = hungry, .self = b};
+                           .crew = config->crew,
+                           .stuck = stuck};
+    hr_piece_sink reads = {
+        .put = put, .ended = read_ended, .hungry = hungry, .stuck = read_stuck, .self = b};
     *out = b; // the sink may be called before this returns
     HR_GO(hr__flow_open(config->runtime, &ops, b, &flow, &b->flow, err));
     // From here on the sink may be in a call that waits for a lock of our caller: on failure it closes what began.

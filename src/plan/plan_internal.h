@@ -423,6 +423,8 @@ typedef struct hr_piece_sink {
     hr_status (*step)(void *self, const hr_block *block, void *state, hr_error *err);
     // Whether the sink lacks the next piece, so that it may take from the reserve; NULL: always.
     bool (*hungry)(void *self);
+    // May be NULL. The next piece, which it lacks, has found no room for so long.
+    void (*stuck)(void *self, uint64_t for_ns);
     size_t state_bytes;
     hr_status (*put_state)(void *self, void *state, hr_error *err);
     void *self;
@@ -497,6 +499,7 @@ typedef struct hr_batch_config {
     uint64_t seed;
     hr_batch_start start;
     int level;
+    bool single; // batches are gathered one at a time
     uint32_t window_slots;
     uint64_t window_bytes;
     hr_busy *busy;
@@ -517,6 +520,8 @@ typedef struct hr_out_sink {
     hr_status (*put)(void *self, const hr_out *out, hr_error *err); // as hr_piece_sink.put
     bool (*wanted)(void *self, int64_t batch,
                    uint32_t epoch); // false: need not be laid out; may be NULL
+    // May be NULL. What it needs to go on has found no room for so long.
+    void (*stuck)(void *self, uint64_t for_ns);
     void (*ended)(void *self, hr_status status, const hr_error *err);
     void *self;
 } hr_out_sink;

@@ -378,6 +378,14 @@ static bool undo(void *self, const void *head_, void *item)
     return head->lacking && !it->epoch_end && hr__task_undo(&it->task);
 }
 
+static void stuck(void *self, const void *head_, uint64_t for_ns)
+{
+    hr_read_flow *r = self;
+    const read_item *head = head_;
+    if (head->lacking && r->sink.stuck)
+        r->sink.stuck(r->sink.self, for_ns);
+}
+
 // --- giving ---
 
 static hr_status give(void *self, void *item, hr_error *err)
@@ -493,6 +501,7 @@ hr_status hr__read_open(const hr_read_config *config, const hr_piece_sink *sink,
         .window_bytes = config->window_bytes,
         .busy = config->busy,
         .undo = config->place == HR_PLACE_ARENA ? undo : NULL,
+        .stuck = stuck,
         .crew = config->crew,
         .blocked_cause = reads_kept(config->pipe) ? HR_CAUSE_SPILL : HR_CAUSE_MEMORY,
     };

@@ -120,6 +120,8 @@ void hr__stream_channel_changed(void *context)
             hr__batcher_kick(shared->batcher);
         if (own && own->batcher)
             hr__batcher_kick(own->batcher);
+        if (s->crowded)
+            hr__turns_look(s);
     }
     hr__mutex_unlock(&s->mutex);
 }
@@ -136,9 +138,10 @@ static bool has_room(const hr_stream *s, const hr_channel_state *state)
     return state->undelivered == 0 || (int64_t)state->undelivered_bytes < s->share_bytes;
 }
 
-static bool serves(const hr_stream *s, const hr_leg *l, int64_t rank)
+bool hr__leg_serves(const hr_leg *l, int64_t rank)
 {
-    return l->only_rank >= 0 ? rank == l->only_rank : s->ranks[rank].state == HR_RANK_SHARED;
+    return l->only_rank >= 0 ? rank == l->only_rank
+                             : l->stream->ranks[rank].state == HR_RANK_SHARED;
 }
 
 // Pushes to one rank. HR_OK also when nobody wants it: *taken false then.
@@ -150,7 +153,7 @@ static hr_status push(hr_leg *l, int64_t rank, const hr_descriptor *d, bool alwa
     hr_channel_state state;
     *taken = false;
     hr__mutex_lock(&s->mutex);
-    bool wanted = serves(s, l, rank);
+    bool wanted = hr__leg_serves(l, rank);
     hr__mutex_unlock(&s->mutex);
     if (!wanted)
         return HR_OK;
@@ -252,6 +255,40 @@ static hr_status put_epoch_end(hr_leg *l, const hr_out *out, hr_error *err)
     return HR_OK;
 }
 
+// What comes next is made from here on, should the leg begin again.
+static void note_next(hr_leg *l, const hr_out *out)
+{
+    hr_stream *s = l->stream;
+    int64_t ranks = s->options.ranks, batch = out->batch + 1;
+    hr_leg_start next = {.batches = {.epoch = out->epoch, .round = out->at.unit}, .at = out->at};
+    if (out->epoch_end) {
+        next = (hr_leg_start){.batches = {.epoch = (uint64_t)out->epoch + 1}};
+        batch = 0;
+    } else if (s->cut.rows == 0) {
+        next.batches.row = (int64_t)out->row_index + out->rows;
+        next.batches.batch = batch;
+    } else {
+        next.batches.row = batch % ranks ? out->step_row : out->end_row;
+        next.batches.batch = batch / ranks * ranks;
+    }
+    hr__mutex_lock(&s->mutex);
+    l->next = next;
+    l->passed = batch;
+    l->stuck_ns = 0;
+    if (s->crowded)
+        hr__turns_look(s);
+    hr__mutex_unlock(&s->mutex);
+}
+
+// Whether it was pushed before the leg began again.
+static bool was_pushed(hr_leg *l, int64_t batch, uint32_t epoch)
+{
+    hr__mutex_lock(&l->stream->mutex);
+    bool was = epoch == l->next.batches.epoch && batch < l->passed;
+    hr__mutex_unlock(&l->stream->mutex);
+    return was;
+}
+
 static hr_status put(void *self, const hr_out *out, hr_error *err)
 {
     hr_leg *l = self;
@@ -259,11 +296,16 @@ static hr_status put(void *self, const hr_out *out, hr_error *err)
     bool taken = false;
     if (!anybody(l))
         return HR_END;
-    if (out->epoch_end)
-        return put_epoch_end(l, out, err);
-    if (out->object) {
+    if (out->epoch_end) {
+        HR_TRY(put_epoch_end(l, out, err));
+        note_next(l, out);
+        return HR_OK;
+    }
+    if (!was_pushed(l, out->batch, out->epoch)) {
         hr_descriptor d = descriptor_of(s, out);
-        HR_TRY(push(l, out->batch % s->options.ranks, &d, false, &taken, err));
+        if (out->object)
+            HR_TRY(push(l, out->batch % s->options.ranks, &d, false, &taken, err));
+        note_next(l, out);
     }
     if (!taken) {
         if (out->object)
@@ -281,9 +323,18 @@ static bool wanted(void *self, int64_t batch, uint32_t epoch)
     hr_leg *l = self;
     hr_stream *s = l->stream;
     hr__mutex_lock(&s->mutex);
-    bool yes = serves(s, l, batch % s->options.ranks);
+    bool yes = hr__leg_serves(l, batch % s->options.ranks) &&
+               !(epoch == l->next.batches.epoch && batch < l->passed);
     hr__mutex_unlock(&s->mutex);
     return yes;
+}
+
+void hr__leg_finish(hr_leg *l, hr_status status, const char *message)
+{
+    hr_stream *s = l->stream;
+    for (int64_t r = 0; r < s->options.ranks; r++)
+        if (hr__leg_serves(l, r))
+            hr__channel_finish(s->ranks[r].channel, status, message);
 }
 
 static void ended(void *self, hr_status status, const hr_error *err)
@@ -291,9 +342,15 @@ static void ended(void *self, hr_status status, const hr_error *err)
     hr_leg *l = self;
     hr_stream *s = l->stream;
     hr__mutex_lock(&s->mutex);
-    for (int64_t r = 0; r < s->options.ranks; r++) {
-        if (serves(s, l, r))
-            hr__channel_finish(s->ranks[r].channel, status, err->message);
+    if (!l->leaving) {
+        l->ended = true;
+        l->refused = status == HR_LIMIT && hr__leg_may_retry(l);
+        if (l->refused)
+            l->why = *err;
+        else
+            hr__leg_finish(l, status, err->message);
+        if (l->refused || s->crowded)
+            hr__turns_look(s);
     }
     hr__mutex_unlock(&s->mutex);
 }
@@ -313,6 +370,7 @@ static hr_leg_start first_start(const hr_stream *s)
     };
 }
 
+// Squeezed, one piece at a time is worked on, then smaller ones.
 static hr_read_config read_config(const hr_stream *s, const hr_leg_start *start, int64_t only_rank)
 {
     const hr_stream_options *o = &s->options;
@@ -320,6 +378,7 @@ static hr_read_config read_config(const hr_stream *s, const hr_leg_start *start,
     bool blocks = s->cut.rows == 0, window = o->shuffle == HR_SHUFFLE_WINDOW;
     int64_t task_bytes = blocks ? hr__pipe_unit_bytes(s->pipe) : HR_TASK_BYTES;
     int64_t ahead = HR_MAX(s->share_bytes * o->ranks, task_bytes * threads);
+    int shift = hr__pipe_has_function(s->pipe) || !s->squeezed ? 0 : 3 * (s->squeezed - 1);
     return (hr_read_config){
         .pipe = s->pipe,
         .share = s->share,
@@ -330,28 +389,29 @@ static hr_read_config read_config(const hr_stream *s, const hr_leg_start *start,
         .epochs = o->epochs > 0 ? o->epochs - ((int64_t)start->batches.epoch - s->start.epoch)
                                 : o->epochs,
         // Cut alike in each epoch, wherever a unit comes in it, pieces are found again (epoch_cache.c).
-        .align_rows = s->cut.rows % o->ranks || (o->shuffle == HR_SHUFFLE_BLOCKS && o->epochs != 1)
-                          ? 0
-                          : s->cut.rows / o->ranks,
-        .task_bytes = window   ? s->piece_bytes
+        .align_rows =
+            s->cut.rows % o->ranks || (o->shuffle == HR_SHUFFLE_BLOCKS && o->epochs != 1) || shift
+                ? 0
+                : s->cut.rows / o->ranks,
+        .task_bytes = window   ? HR_MAX(s->piece_bytes >> shift, 1)
                       : blocks ? 0
-                               : HR_TASK_BYTES,
+                               : HR_TASK_BYTES >> shift,
         .lanes = window ? o->order_lanes : 0,
         .window_rows = o->window_rows,
-        .window_slots = blocks ? threads + 1 : 4 * threads,
+        .window_slots = s->squeezed ? 1
+                        : blocks    ? threads + 1
+                                    : 4 * threads,
         .window_bytes = HR_MIN(hr__share_promised(s->share) / 2, (uint64_t)ahead),
         .level = 10,
         .stats = only_rank < 0 ? s->dataset->stats : NULL,
     };
 }
 
-hr_status hr__leg_open(hr_stream *s, int64_t only_rank, const hr_leg_start *start, hr_leg **out,
-                       hr_error *err)
+hr_status hr__leg_begin(hr_leg *l, hr_error *err)
 {
-    hr_leg *l;
-    HR_TRY(hr__alloc_zero(1, sizeof *l, &l, err));
-    *l = (hr_leg){.stream = s, .only_rank = only_rank};
-    hr_read_config read = read_config(s, start, only_rank);
+    hr_stream *s = l->stream;
+    const hr_leg_start *start = &l->next;
+    hr_read_config read = read_config(s, start, l->only_rank);
     read.busy = &s->busy;
     read.crew = s->crew;
     hr_batch_config config = {
@@ -365,15 +425,31 @@ hr_status hr__leg_open(hr_stream *s, int64_t only_rank, const hr_leg_start *star
         .seed = s->options.seed,
         .start = start->batches,
         .level = 0,
-        .window_slots = 4 * (uint32_t)hr_runtime_threads(s->runtime),
+        .single = s->squeezed > 0,
+        .window_slots = s->squeezed ? 1 : 4 * (uint32_t)hr_runtime_threads(s->runtime),
         .window_bytes = (uint64_t)HR_MAX(HR_TASK_BYTES, s->share_bytes / 2),
         .busy = &s->busy,
         .crew = s->crew,
         .blocks = &s->blocks,
     };
-    hr_out_sink sink = {.put = put, .wanted = wanted, .ended = ended, .self = l};
-    *out = l; // readers may kick it at once
+    hr_out_sink sink = {
+        .put = put, .wanted = wanted, .stuck = hr__leg_stuck, .ended = ended, .self = l};
+    l->ended = l->refused = l->leaving = false;
+    l->stuck_ns = 0;
     return hr__batcher_open(&read, &config, &sink, &l->batcher, err);
+}
+
+hr_status hr__leg_open(hr_stream *s, int64_t only_rank, const hr_leg_start *start, hr_leg **out,
+                       hr_error *err)
+{
+    hr_leg *l;
+    HR_TRY(hr__alloc_zero(1, sizeof *l, &l, err));
+    *l = (hr_leg){.stream = s, .only_rank = only_rank, .next = *start};
+    *out = l; // readers may kick it at once
+    if (!s->crowded || only_rank < 0)
+        return hr__leg_begin(l, err);
+    hr__turns_look(s); // it waits for its turn
+    return HR_OK;
 }
 
 hr_status hr__stream_begin(hr_stream *s, hr_error *err)

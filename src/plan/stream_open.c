@@ -321,6 +321,7 @@ hr_status hr__dataset_stream(const hr_dataset *dataset, const hr_stream_options 
     s->dataset = hr_dataset_ref(dataset);
     s->crew = crew;
     hr__mutex_init(&s->mutex);
+    hr__cond_init(&s->turns);
     HR_GO(resolve_options(s, options, err));
     HR_GO(lower(s, dataset, err));
     hr__pipe_set_busy(s->pipe, &s->busy);
@@ -359,6 +360,7 @@ void hr_stream_close(hr_stream **stream)
     hr__mutex_lock(&s->mutex);
     s->closing = true;
     hr__mutex_unlock(&s->mutex);
+    hr__turns_close(s);
     for (int64_t r = 0; s->ranks && r < s->options.ranks; r++)
         if (s->ranks[r].channel)
             hr__channel_on_change(s->ranks[r].channel, NULL, NULL);
@@ -371,6 +373,7 @@ void hr_stream_close(hr_stream **stream)
     hr__share_close(&s->share);
     hr__pipe_free(&s->pipe);
     hr_dataset_unref(&s->dataset);
+    hr__cond_finish(&s->turns);
     hr__mutex_finish(&s->mutex);
     hr__runtime_unref(&s->runtime);
     hr__free(s);
@@ -478,12 +481,12 @@ void hr_stream_get_stats(const hr_stream *stream, hr_stream_stats *out, size_t o
         .revoked = atomic_load_explicit(&stream->revoked, memory_order_relaxed),
     };
     hr__pipe_kept_rows(stream->pipe, &now.memory_rows, &now.reread_rows);
-    hr__mutex_lock((hr_mutex *)&stream->mutex); // a reader may begin it
+    hr_mutex *mutex = (hr_mutex *)&stream->mutex; // it may begin, or begin again
+    hr__mutex_lock(mutex);
     const hr_leg *leg = stream->shared;
-    hr__mutex_unlock((hr_mutex *)&stream->mutex);
-    if (leg && leg->batcher) {
-        now.dropped_rows = hr__batcher_dropped_rows(leg->batcher);
-        now.padded_rows = hr__batcher_padded_rows(leg->batcher);
-    }
+    const hr_batcher *batcher = leg ? leg->batcher : NULL;
+    now.dropped_rows = stream->dropped_rows + (batcher ? hr__batcher_dropped_rows(batcher) : 0);
+    now.padded_rows = stream->padded_rows + (batcher ? hr__batcher_padded_rows(batcher) : 0);
+    hr__mutex_unlock(mutex);
     hr__stats_copy(out, out_bytes, &now, sizeof now);
 }

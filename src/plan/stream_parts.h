@@ -21,12 +21,20 @@ typedef struct hr_leg_start {
     hr_place_in_order at;
 } hr_leg_start;
 
+// Its batcher comes and goes (leg_turns.c); all but the first three are guarded by the stream's mutex.
 typedef struct hr_leg {
     hr_stream *stream;
-    int64_t only_rank; // -1: all
-    int64_t end_rank;  // epoch ends pushed so far
-    hr_batcher *batcher;
-    bool over; // guards: stream mutex. Its last epoch was made
+    int64_t only_rank;   // -1: all
+    int64_t end_rank;    // epoch ends pushed so far
+    hr_batcher *batcher; // NULL: it rests
+    hr_leg_start next;   // behind what was pushed last
+    int64_t passed;      // batches of that epoch below it were pushed
+    bool over;           // its last epoch was made
+    bool leaving;        // the batcher is being closed: what it says does not count
+    bool ended;          // the batcher has
+    bool refused;        // with LIMIT: `why`
+    uint64_t stuck_ns;   // so long it has been without room; 0: not that we know
+    hr_error why;
 } hr_leg;
 
 typedef struct hr_rank_end {
@@ -52,7 +60,14 @@ struct hr_stream {
     hr_leg *shared; // guards: mutex. NULL: nobody has asked a deferred stream
     hr_rank_end *ranks;
     bool begun, closing; // guards: mutex. begun: its shared leg was opened, or failed to
-    int64_t share_bytes; // made ahead for each rank
+    // Legs that stand in each other's way, or in their own (leg_turns.c). Guards: mutex
+    hr_cond turns;
+    hr_thread turner; // at first need
+    bool turn_due, crowded;
+    int32_t squeezed;                  // how often its legs were begun again with less at once
+    int64_t turn;                      // the rank whose leg was begun last
+    int64_t dropped_rows, padded_rows; // by batchers that are closed
+    int64_t share_bytes;               // made ahead for each rank
     // Of a typical batch, of a step, of what they are made of; of all, where a shuffle looked
     int64_t batch_bytes, step_bytes, piece_bytes, all_bytes;
     _Atomic int64_t rows, blocks, batches, revoked;
@@ -63,7 +78,19 @@ HR_USE_RESULT hr_status hr__leg_open(hr_stream *stream, int64_t only_rank,
                                      const hr_leg_start *start, hr_leg **out, hr_error *err);
 // Opens the leg that serves all ranks from the stream's start on. Lock held.
 HR_USE_RESULT hr_status hr__stream_begin(hr_stream *stream, hr_error *err);
+HR_USE_RESULT hr_status hr__leg_begin(hr_leg *leg,
+                                      hr_error *err); // its batcher, from `next` on. Lock held
 void hr__leg_close(hr_leg **leg);
+bool hr__leg_serves(const hr_leg *leg, int64_t rank); // Lock held
+// Fails the ranks that it serves. Lock held.
+void hr__leg_finish(hr_leg *leg, hr_status status, const char *message);
+
+// leg_turns.c
+void hr__leg_stuck(void *leg, uint64_t for_ns); // as a sink's
+// Lock held. Whether what ended with LIMIT is to be tried again with less at once.
+bool hr__leg_may_retry(const hr_leg *leg);
+void hr__turns_look(hr_stream *stream);          // something changed that may matter. Lock held
+void hr__turns_close(hr_stream *stream);         // without the lock; `closing` is set
 void hr__stream_channel_changed(void *rank_end); // as hr__channel_on_change wants it
 
 #endif

@@ -216,6 +216,70 @@ static void ranks__one_that_sleeps_holds_up_nobody_and_loses_nothing(void **stat
     check_sleeper(0, true, 2, 2); // nobody opened its end until all was over
 }
 
+// Steps of many megabytes in a budget that has room for one or two. All ranks but the first stop in their turn; they go
+// on together, each with batches to be made for it alone, when the first has come to the end, or while it reads.
+static void check_together(hr_shuffle shuffle, int64_t mib, int64_t ranks, int64_t batch_rows,
+                           int pause_ms)
+{
+    enum { ROWS = 60000, LATE = 8 };
+    hr_runtime *rt = runtime_of(2, mib * MIB);
+    hr_dataset *ids = NULL, *d = NULL;
+    hr_stream_options o = HR_STREAM_OPTIONS_INIT;
+    hr_stream *s = NULL;
+    hr_error err = HR_ERROR_INIT;
+    _Atomic bool wake = false;
+    char text[4096] = "", *seen = calloc(ROWS, 1);
+    reader r[LATE];
+    int64_t rows = 0;
+    size_t at = 0;
+    for (int i = 0; i < 60; i++)
+        at += (size_t)snprintf(text + at, sizeof text - at, "%sx%d = id * %d", i ? "; " : "", i, i);
+    ok(hr_range(rt, ROWS, 12, &ids, &err));
+    ok(hr_dataset_map(ids, text, &d, &err));
+    o.batch_rows = batch_rows;
+    o.ranks = ranks;
+    o.shuffle = shuffle;
+    o.window_rows = 4000;
+    ok(hr_dataset_stream(d, &o, &s, &err));
+    for (int64_t i = 0; i < ranks; i++) {
+        r[i] = reader_of(s, i);
+        r[i].sleep_after = i ? i % 4 : -1;
+        r[i].sleep_ms = pause_ms;
+        r[i].wake = pause_ms ? NULL : &wake;
+        start(&r[i]);
+    }
+    join(&r[0]);
+    atomic_store(&wake, true);
+    for (int64_t i = 0; i < ranks; i++) {
+        if (i > 0)
+            join(&r[i]);
+        if (r[i].pass.status != HR_END)
+            fail_msg("rank %d of %d, %d MiB: %s: %s", (int)i, (int)ranks, (int)mib,
+                     hr_status_name(r[i].pass.status), r[i].pass.err.message);
+        for (int64_t k = 0; k < r[i].pass.count; k++)
+            assert_int_equal(seen[r[i].pass.ids[k]]++, 0);
+        rows += r[i].pass.count;
+        pass_finish(&r[i].pass);
+    }
+    assert_int_equal(rows, ROWS);
+    free(seen);
+    hr_stream_close(&s);
+    hr_dataset_unref(&d);
+    hr_dataset_unref(&ids);
+    hr_runtime_close(&rt);
+}
+
+static void ranks__that_lag_together_stand_in_nobodys_way(void **state)
+{
+    for (int shuffle = HR_SHUFFLE_NONE; shuffle <= HR_SHUFFLE_WINDOW; shuffle++)
+        for (int pause_ms = 0; pause_ms <= 350; pause_ms += 350) {
+            check_together((hr_shuffle)shuffle, 32, 4, 1000, pause_ms);
+            check_together((hr_shuffle)shuffle, 32, 4, 3000, pause_ms);
+            check_together((hr_shuffle)shuffle, 48, 8, 2000, pause_ms);
+            check_together((hr_shuffle)shuffle, 64, 8, 3000, pause_ms);
+        }
+}
+
 static void ranks__that_pause_at_random_get_all_of_theirs(void **state)
 {
     enum { WORLD = 4, ROUNDS = 6 };
@@ -346,6 +410,7 @@ int main(void)
         cmocka_unit_test(ranks__get_every_w_th_batch),
         cmocka_unit_test(ranks__one_that_sleeps_holds_up_nobody_and_loses_nothing),
         cmocka_unit_test(ranks__that_pause_at_random_get_all_of_theirs),
+        cmocka_unit_test(ranks__that_lag_together_stand_in_nobodys_way),
         cmocka_unit_test(ranks__one_that_closes_early_leaves_the_others_theirs),
         cmocka_unit_test(ranks__that_wait_are_told_when_the_stream_closes),
         cmocka_unit_test(ranks__are_told_of_a_failure_each),
