@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "plan/epoch_cache.h"
 #include "plan/shuffle.h"
+#include <stdatomic.h>
 #include <string.h>
 
 // What lies between the leaf and the root, nearest to the leaf first.
@@ -274,15 +275,28 @@ static hr_status wrap(hr_runtime *rt, hr_pipe_kind kind, hr_pipe *child, hr_pipe
     return HR_OK;
 }
 
-// Whether `asks` holds of the dataset's pipe, with nothing above it.
-static hr_status ask(const hr_dataset *dataset, bool (*asks)(const hr_pipe *pipe), bool *answer_out,
-                     hr_error *err)
+// Whether `asks` holds of the dataset's pipe, with nothing above it; remembered in `said`, as it never changes.
+static hr_status ask(const hr_dataset *dataset, bool (*asks)(const hr_pipe *pipe),
+                     _Atomic uint8_t *said, bool *answer_out, hr_error *err)
 {
+    enum { NO = 1, YES };
     hr_pipe *pipe = NULL;
+    // Relaxed, both: every thread finds the same.
+    uint8_t known = atomic_load_explicit(said, memory_order_relaxed);
+    if (known) {
+        *answer_out = known == YES;
+        return HR_OK;
+    }
     HR_TRY(lower(dataset, &nothing, &pipe, err));
     *answer_out = asks(pipe);
     hr__pipe_free(&pipe);
+    atomic_store_explicit(said, *answer_out ? YES : NO, memory_order_relaxed);
     return HR_OK;
+}
+
+static hr_status ask_exact(hr_dataset *dataset, bool *answer_out, hr_error *err)
+{
+    return ask(dataset, hr__pipe_row_exact, &dataset->row_exact, answer_out, err);
 }
 
 // Rows [skip, skip + rows) of a dataset whose rows can be counted.
@@ -300,7 +314,7 @@ static hr_status lower_rows(const hr_dataset *input, const suffix *above, int64_
 static hr_status lower_limit(const hr_node *n, const suffix *above, hr_pipe **out, hr_error *err)
 {
     bool exact;
-    HR_TRY(ask(n->inputs[0], hr__pipe_row_exact, &exact, err));
+    HR_TRY(ask_exact(n->inputs[0], &exact, err));
     return exact ? lower_rows(n->inputs[0], above, 0, n->number, out, err)
                  : lower_inner(n->inputs[0], above, n->number, 0, out, err);
 }
@@ -308,7 +322,7 @@ static hr_status lower_limit(const hr_node *n, const suffix *above, hr_pipe **ou
 static hr_status lower_slice(const hr_node *n, const suffix *above, hr_pipe **out, hr_error *err)
 {
     bool exact;
-    HR_TRY(ask(n->inputs[0], hr__pipe_row_exact, &exact, err));
+    HR_TRY(ask_exact(n->inputs[0], &exact, err));
     if (!exact)
         return HR_FAIL(err, HR_INVALID,
                        "a split at rows needs row counts, which a filter or function makes "
@@ -364,8 +378,26 @@ static hr_status lower_union(const hr_node *n, const suffix *above, hr_pipe **ou
     return HR_OK;
 }
 
-static hr_status lower_repartition(const hr_node *n, const suffix *above, hr_pipe **out,
-                                   hr_error *err)
+// The node's input, run and kept as long as the node is there. Two that come at once both run it, and one result stays.
+static hr_status keep_input(hr_node *n, hr_dataset **out, hr_error *err)
+{
+    hr_dataset *kept = NULL;
+    hr__mutex_lock(&n->mutex);
+    *out = n->kept_input ? hr_dataset_ref(n->kept_input) : NULL;
+    hr__mutex_unlock(&n->mutex);
+    if (*out)
+        return HR_OK;
+    HR_TRY(hr_dataset_materialize(n->inputs[0], &kept, err));
+    hr__mutex_lock(&n->mutex);
+    if (!n->kept_input)
+        n->kept_input = hr_dataset_ref(kept);
+    *out = hr_dataset_ref(n->kept_input);
+    hr__mutex_unlock(&n->mutex);
+    hr_dataset_unref(&kept);
+    return HR_OK;
+}
+
+static hr_status lower_repartition(hr_node *n, const suffix *above, hr_pipe **out, hr_error *err)
 {
     int64_t rows;
     bool known;
@@ -374,7 +406,7 @@ static hr_status lower_repartition(const hr_node *n, const suffix *above, hr_pip
     if (known)
         return lower_inner(n->inputs[0], above, -1, n->number, out, err);
     // Only a run can tell how many rows there are: it is kept, so that it is the only one.
-    HR_TRY(hr_dataset_materialize(n->inputs[0], &kept, err));
+    HR_TRY(keep_input(n, &kept, err));
     hr_status status = lower_inner(kept, above, -1, n->number, out, err);
     hr_dataset_unref(&kept);
     return status;
@@ -465,7 +497,8 @@ static hr_status lower_sample(const hr_node *n, const suffix *above, hr_pipe **o
         return HR_FAIL(err, HR_LIMIT, "a plan of more than %d samples in turn",
                        HR_BRANCH_SAMPLES_MAX);
     more.samples[more.sample_count++] = (hr_sample){n->seed, n->below, n->equal};
-    HR_TRY(ask(n->inputs[0], hr__pipe_has_function, &has_function, err));
+    HR_TRY(
+        ask(n->inputs[0], hr__pipe_has_function, &n->inputs[0]->has_function, &has_function, err));
     return has_function ? lower_inner(n->inputs[0], &more, -1, 0, out, err)
                         : lower(n->inputs[0], &more, out, err);
 }

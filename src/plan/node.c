@@ -59,6 +59,8 @@ void hr__node_unref(hr_node **node)
     for (int32_t i = 0; i < n->input_count; i++)
         hr_dataset_unref(&n->inputs[i]);
     hr__free(n->inputs);
+    if (n->kept_input)
+        hr_dataset_unref(&n->kept_input);
     hr_schema_unref(&n->schema);
     hr__free(n->name);
     hr__free(n->source);

@@ -87,6 +87,8 @@ typedef struct hr_node {
     char *source;        // "trips/*.parquet": origins
     hr_dataset **inputs; // references
     int32_t input_count;
+    hr_dataset *
+        kept_input; // guards: mutex. Repartition: its input, run once; NULL: not run, or there was no need
     hr_files *files;
     hr_reader *reader;                     // HR_NODE_READER: owned
     _Atomic int64_t rows_read, bytes_made; // origins: by all that read them, for display
@@ -147,6 +149,8 @@ struct hr_dataset {
     char *label;            // "read->map->filter"
     hr_stage_stats *stats;  // of the last run that began with it
     hr_stage_stats *before; // of the run that materialised its node; may be NULL
+    // lower.c's: what was found of its pipe, so that a plan of many steps is not lowered anew for each. 0: not asked
+    _Atomic uint8_t row_exact, has_function;
 };
 // Takes node.
 HR_USE_RESULT hr_status hr__dataset_make(hr_runtime *runtime, hr_node *node, hr_chain *chain,

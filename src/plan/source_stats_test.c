@@ -77,12 +77,59 @@ static void source_stats__name_a_source_once(void **state)
     hr_runtime_close(&rt);
 }
 
+static void next_limit(hr_dataset **d, int64_t rows)
+{
+    hr_dataset *limited = NULL;
+    hr_error err = HR_ERROR_INIT;
+    assert_ok(hr_dataset_limit(*d, rows, &limited, &err), &err);
+    hr_dataset_unref(d);
+    *d = limited;
+}
+
+static void source_stats__repartition_behind_a_filter_runs_it_once(void **state)
+{
+    hr_runtime *rt = sample_runtime(2);
+    hr_dataset *d = NULL, *some = NULL, *cut = NULL;
+    hr_error err = HR_ERROR_INIT;
+    int64_t blocks = 0, rows = 0;
+    assert_ok(hr_range(rt, ROWS, 7, &d, &err), &err);
+    assert_ok(hr_dataset_filter(d, "id % 2 == 0", &some, &err), &err);
+    assert_ok(hr_dataset_repartition(some, 5, &cut, &err), &err);
+    assert_ok(hr_dataset_num_blocks(cut, &blocks, &err), &err);
+    assert_ok(hr_dataset_count(cut, &rows, &err), &err);
+    assert_true(blocks == 5 && rows == ROWS / 2);
+    next_limit(&cut, 100);
+    read_all(cut);
+    read_all(cut);
+    assert_int_equal(figures(d).rows_read, ROWS);
+    hr_dataset_unref(&cut);
+    hr_dataset_unref(&some);
+    hr_dataset_unref(&d);
+    hr_runtime_close(&rt);
+}
+
+// Each limit asks whether the rows below can be counted; asked anew at each level, that were 2^60 questions.
+static void plan__of_many_limits_is_lowered_in_no_time(void **state)
+{
+    hr_runtime *rt = sample_runtime(1);
+    hr_dataset *d = NULL;
+    hr_error err = HR_ERROR_INIT;
+    assert_ok(hr_range(rt, ROWS, 7, &d, &err), &err);
+    for (int i = 0; i < 60; i++)
+        next_limit(&d, ROWS - i);
+    read_all(d);
+    hr_dataset_unref(&d);
+    hr_runtime_close(&rt);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(source_stats__count_each_reading),
         cmocka_unit_test(source_stats__of_what_was_kept_are_read_once),
         cmocka_unit_test(source_stats__name_a_source_once),
+        cmocka_unit_test(source_stats__repartition_behind_a_filter_runs_it_once),
+        cmocka_unit_test(plan__of_many_limits_is_lowered_in_no_time),
     };
     return cmocka_run_group_tests_name("source_stats", tests, NULL, NULL);
 }
