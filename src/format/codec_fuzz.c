@@ -2,7 +2,8 @@
 // Fronts of streams. Input: u8 codec, u16 room, u16 cut, bytes: taken for a hostile stream, and packed to a good one.
 //
 // Oracles: less room gives a prefix of what more room gives; what decompresses whole begins with what its front gave,
-// which is all that was asked for; a front that is cut short gives a prefix.
+// which is all that was asked for; a front that is cut short gives a prefix. Of lz4 our own streams alone are compared:
+// to its library a distance of 0 means bytes that it never wrote.
 #include "base/cursor.h"
 #include "base/mem.h"
 #include "format/codec.h"
@@ -30,7 +31,7 @@ static uint8_t *copy_of(const uint8_t *bytes, size_t count)
 }
 
 static void check_stream(hr_codec codec, const uint8_t *in, size_t in_bytes, size_t room,
-                         size_t cut)
+                         size_t cut, bool compare)
 {
     uint8_t *all = NULL, *some = NULL, *whole = NULL, *front = copy_of(in, HR_MIN(cut, in_bytes));
     need(!hr__alloc(ROOM_MAX, &all, NULL) && !hr__alloc(HR_MAX(room, 1), &some, NULL) &&
@@ -38,8 +39,9 @@ static void check_stream(hr_codec codec, const uint8_t *in, size_t in_bytes, siz
     size_t most = hr__codec_prefix(codec, in, in_bytes, all, ROOM_MAX);
     need(most <= ROOM_MAX);
     size_t got = hr__codec_prefix(codec, in, in_bytes, some, room);
-    need(got <= room && memcmp(some, all, HR_MIN(got, most)) == 0);
-    if (most > 0 && hr__codec_decompress(codec, in, in_bytes, whole, most, NULL) == HR_OK) {
+    need(got <= room && (!compare || memcmp(some, all, HR_MIN(got, most)) == 0));
+    if (compare && most > 0 &&
+        hr__codec_decompress(codec, in, in_bytes, whole, most, NULL) == HR_OK) {
         need(memcmp(whole, all, most) == 0 && got == HR_MIN(room, most));
         got = hr__codec_prefix(codec, front, HR_MIN(cut, in_bytes), some, room);
         need(got <= room && got <= most && memcmp(some, whole, got) == 0);
@@ -59,7 +61,7 @@ static void check_own(hr_codec codec, const uint8_t *in, size_t in_bytes, size_t
     need(!hr__alloc(bound, &packed, NULL));
     need(!hr__codec_compress(codec, 0, in, in_bytes, packed, bound, &count, NULL));
     uint8_t *exact = copy_of(packed, count);
-    check_stream(codec, exact, count, room, cut);
+    check_stream(codec, exact, count, room, cut, true);
     hr__free(exact);
     hr__free(packed);
 }
@@ -72,7 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (c.failed || hr__codec_check((int)codec, NULL))
         return 0;
     uint8_t *bytes = copy_of(c.at, left);
-    check_stream(codec, bytes, left, room, cut);
+    check_stream(codec, bytes, left, room, cut, codec != HR_CODEC_LZ4_RAW);
     check_own(codec, bytes, left, room, cut);
     hr__free(bytes);
     return 0;

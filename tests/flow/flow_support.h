@@ -98,7 +98,7 @@ static inline void make_folder(char path[64])
 
 static inline void file_of(const char *folder, int part, char path[96])
 {
-    snprintf(path, 96, "%s/part-%05d.parquet", folder, part);
+    snprintf(path, 96, "%.63s/part-%05d.parquet", folder, part);
 }
 
 static inline void remove_folder(const char *folder)
