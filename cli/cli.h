@@ -59,8 +59,8 @@ typedef struct cli_command {
                char **argv); // after its name; returns the exit code
 } cli_command;
 
-extern const cli_command cli_check, cli_inspect, cli_cat, cli_diff, cli_memory, cli_version,
-    cli_which, cli_worker;
+extern const cli_command cli_check, cli_inspect, cli_cat, cli_diff, cli_memory, cli_options,
+    cli_version, cli_which, cli_worker;
 const cli_command *const *cli_commands(void); // NULL-ended
 
 // Parses argv after the command's name into `to`; operands are moved to the front of argv. Returns how many, or -1

@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static const cli_command *const commands[] = {&cli_check, &cli_inspect, &cli_cat,
-                                              &cli_diff,  &cli_memory,  &cli_version,
-                                              &cli_which, &cli_worker,  NULL};
+static const cli_command *const commands[] = {&cli_check,  &cli_inspect, &cli_cat,     &cli_diff,
+                                              &cli_memory, &cli_options, &cli_version, &cli_which,
+                                              &cli_worker, NULL};
 
 const cli_command *const *cli_commands(void)
 {

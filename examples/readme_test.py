@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What README.md and the guide show is true: programs of README.md stand in examples/, commands and links exist. The Python of
-the guide is run by python/tests/test_guide.py."""
+"""What README.md and the guide show is true: programs of README.md stand in examples/, commands and links exist, and what a
+console shows is what a case of tests/cli expects. The Python of the guide is run by python/tests/test_guide.py."""
 
 import os
 import re
@@ -28,6 +28,15 @@ def programs(language):
     return {without_header(read(os.path.join(PROGRAMS[language], n))) for n in os.listdir(folder) if '.' in n}
 
 
+def console_is_tested(text):
+    """"$ build/headrace ..." and its output: a case that runs this alone and expects just that."""
+    command, output = text.split('\n', 1)
+    cases = os.path.join(ROOT, 'tests/cli/cases')
+    wanted = command.replace('$ build/headrace', '"$HEADRACE"') + '\n'
+    return any(n.endswith('.sh') and without_header(read(f'tests/cli/cases/{n}')) + '\n' == wanted
+               and output == read(f'tests/cli/cases/{n[:-3]}.stdout.exact') for n in os.listdir(cases))
+
+
 def main():
     problems = []
     targets = set(re.findall(r'^([a-z-]+):', read('Makefile'), re.M))
@@ -38,6 +47,8 @@ def main():
             if page not in GUIDE and snippet.strip() not in programs(language):
                 problems.append(f'{page}: a {language} program that is no file of {PROGRAMS[language]}: '
                                 f'{snippet.strip().splitlines()[0]}')
+        problems += [f'{page}: no case of tests/cli has: {c.splitlines()[0]}'
+                     for c in re.findall(r'^```console\n(.*?)^```', text, re.M | re.S) if not console_is_tested(c)]
         problems += [f'{page}: make {t}: no such target' for t in re.findall(r'\bmake ([a-z-]+)\b', text)
                      if f'`make {t}' in text or f'    make {t}' in text if t not in targets]
         problems += [f'{page}: headrace {c}: no such command' for c in re.findall(r'build/headrace ([a-z]+)', text)

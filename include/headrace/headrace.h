@@ -43,4 +43,18 @@
 #include <headrace/stream.h>
 #include <headrace/train.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** What the option structs have: of each field that has bounds its name, type, default, bounds and
+ *  meaning, and where else it may be given: the environment, which counts where the field was left
+ *  alone; a flag of the program; a keyword in Python. `name`: of one struct, as "stream"; NULL: all.
+ *  json: one object. Freed with hr_text_free. NOT_FOUND lists the names. */
+HR_API HR_USE_RESULT hr_status hr_options_describe(const char *name, bool json, char **out,
+                                                   hr_error *err);
+
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -226,6 +226,18 @@ static PyObject *checkpoint_find(PyObject *module, PyObject *args)
     return result;
 }
 
+static PyObject *options_describe(PyObject *module, PyObject *args)
+{
+    const char *name = NULL;
+    char *text = NULL;
+    int json = 0;
+    hr_error err = HR_ERROR_INIT;
+    if (!PyArg_ParseTuple(args, "zp", &name, &json))
+        return NULL;
+    hr_status status = hr_options_describe(name, json, &text, &err);
+    return status ? py_raise(py_module_state(module), status, &err) : py_take_text(text);
+}
+
 static PyObject *version(PyObject *module, PyObject *unused)
 {
     return PyUnicode_FromString(hr_version());
@@ -255,6 +267,8 @@ PyMethodDef py_module_methods[] = {
     {"check_page", py_check_page, METH_VARARGS,
      "(runtime, dataset, touch, busy, peak_bytes, workers, samples): the page of a run, HTML."},
     {"memory_summary", memory_summary, METH_VARARGS, "(what): the text of `headrace memory`."},
+    {"options_describe", options_describe, METH_VARARGS,
+     "(name or None, json): the text of `headrace options`."},
     {"version", version, METH_NOARGS, "The library's version."},
     {NULL, NULL, 0, NULL},
 };

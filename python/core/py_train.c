@@ -22,8 +22,8 @@ static int is_wanted(py_trainer *self, int which)
     return !self->raised[0] && self->callbacks[which] && self->callbacks[which] != Py_None;
 }
 
-// Takes the arguments. Whatever a callback raises is raised by the wait, and ends its trainer. It is not left set: others
-// of the same wait have callbacks to come.
+// Takes the arguments. Whatever a callback raises is raised by the wait, and ends its trainer. It is not left set:
+// others of the same wait have callbacks to come.
 static hr_status call_back(py_trainer *self, int which, PyObject *args)
 {
     PyObject *result = args ? PyObject_Call(self->callbacks[which], args, NULL) : NULL;

@@ -12,15 +12,15 @@ from ._core import (CancelledError, CorruptError, DeniedError, Error, Expr, Func
                     NoMemoryError, NotFoundError, Schema, StorageError, TimeoutError, UnsupportedError)
 from ._core import version as _version
 from ._expr import col, lit, where
-from ._runtime import init, memory_summary, runtime, shutdown
+from ._runtime import init, memory_summary, options, runtime, shutdown
 from .dataset import (Dataset, from_arrow, from_items, from_numpy, from_pandas, range, range_tensor, read_parquet)
 
 __version__ = _version()
 __all__ = [
     'CancelledError', 'CorruptError', 'Dataset', 'DeniedError', 'Error', 'Expr', 'FunctionError', 'InvalidError',
     'LimitError', 'NoMemoryError', 'NotFoundError', 'Schema', 'StorageError', 'TimeoutError', 'UnsupportedError',
-    'col', 'from_arrow', 'from_items', 'from_numpy', 'from_pandas', 'init', 'lit', 'memory_summary', 'range',
-    'range_tensor', 'read_parquet', 'runtime', 'shutdown', 'where',
+    'col', 'from_arrow', 'from_items', 'from_numpy', 'from_pandas', 'init', 'lit', 'memory_summary', 'options',
+    'range', 'range_tensor', 'read_parquet', 'runtime', 'shutdown', 'where',
 ]
 
 

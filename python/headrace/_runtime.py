@@ -42,4 +42,9 @@ def memory_summary(stats_only=False):
     return _core.memory_summary('stats-only' if stats_only else '')
 
 
+def options(name=None, *, json=False):
+    """The text of `headrace options`: what can be set, and where. name: one group, as 'stream'."""
+    return _core.options_describe(name, json)
+
+
 atexit.register(shutdown)

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Importing is cheap and imports nobody."""
 
+import inspect
+import json
 import time
+
+import pytest
 
 HEAVY = ('numpy', 'torch', 'pandas', 'pyarrow', 'cloudpickle')
 
@@ -30,3 +34,21 @@ def test_every_public_name_is_there():
         assert getattr(headrace, name) is not None
     from headrace import preprocessors, train
     assert train.Trainer and preprocessors.Chain
+
+
+def test_the_keywords_that_options_name_are_keywords():
+    import headrace as hr
+    from headrace import train
+    from headrace._feeds import stream_options
+    functions = {'runtime': [hr.init], 'read': [hr.read_parquet], 'process': [hr.Dataset.map_batches],
+                 'train_test_split': [hr.Dataset.train_test_split], 'pack': [hr.Dataset.iter_batches],
+                 'stream': [stream_options, hr.Dataset._begin], 'check': [train.DummyTrainer], 'write': [hr.Dataset.write_parquet],
+                 'trainer': [train.ScalingConfig, train.FailureConfig, train.CheckpointConfig]}
+    for table in json.loads(hr.options(json=True))['tables']:
+        known = {p for f in functions.get(table['name'], ()) for p in inspect.signature(f).parameters}
+        named = {row['keyword'] for row in table['options'] if row['keyword']}
+        assert named <= known | ({'epoch'} if table['name'] == 'stream' else set()), table['name']
+        assert (table['python'] is None) == (table['name'] not in functions)
+    assert hr.options('stream').startswith('stream: hr_stream_options')
+    with pytest.raises(hr.NotFoundError, match="no options 'nope': there are runtime, read"):
+        hr.options('nope')

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Options by table: from a caller's struct, from the environment, from text, and back to text for people.
+// Options by table: from a caller's struct, from the environment, from text.
 //
 // A field that is zero was left alone: it takes the value of HEADRACE_NAME when that is set, else its default. Bounds
 // are checked after that, once, for all three origins, and every message names the option as the caller knows it.
@@ -204,15 +204,22 @@ static void apply_default(const hr_option_row *row, void *options)
         *(double *)field(row, options) = row->default_value;
 }
 
-static hr_status fill(const hr_option_row *row, void *options, hr_error *err)
+const char *hr__option_variable(const char *name, char *out, size_t room)
 {
-    char name[NAME_BYTES_MAX + 16];
-    snprintf(name, sizeof name, "HEADRACE_%.*s", NAME_BYTES_MAX, row->name);
-    for (char *c = name; *c; c++) {
+    (void)snprintf(out, room, "HEADRACE_%s", name);
+    for (char *c = out; *c; c++) {
         if (*c >= 'a' && *c <= 'z')
             *c = (char)(*c - 'a' + 'A');
     }
-    const char *value = hr__env(name);
+    return out;
+}
+
+static hr_status fill(const hr_option_table *table, const hr_option_row *row, void *options,
+                      hr_error *err)
+{
+    char name[NAME_BYTES_MAX];
+    const char *value =
+        table->call_only ? NULL : hr__env(hr__option_variable(row->name, name, sizeof name));
     if (!value) {
         apply_default(row, options);
         return HR_OK;
@@ -257,7 +264,7 @@ hr_status hr__options_resolve(const hr_option_table *table, const void *from, vo
     for (size_t i = 0; i < table->row_count; i++) {
         const hr_option_row *row = &table->rows[i];
         if (is_zero(row, to))
-            HR_TRY(fill(row, to, err));
+            HR_TRY(fill(table, row, to, err));
         HR_TRY(check_bounds(row, to, err));
     }
     return HR_OK;
@@ -300,42 +307,4 @@ hr_status hr__option_parse(const hr_option_table *table, const char *name, const
     }
     return HR_FAIL(err, HR_INVALID, "no option '%.64s' in %s: there are %s", name, table->name,
                    known);
-}
-
-static void print_value(const hr_option_row *row, double value, hr_text *out)
-{
-    char bytes[32];
-    if (row->type == HR_OPTION_BYTES && value >= 0 && value < 9e18)
-        hr__text_add(out, "%s", hr__format_bytes((uint64_t)value, bytes));
-    else
-        hr__text_double(out, value);
-}
-
-void hr__options_print(const hr_option_table *table, hr_text *out)
-{
-    static const char *const types[] = {"integer", "bytes", "seconds", "bool", "text", "choice"};
-    hr__text_add(out, "%s\n", table->name);
-    for (size_t i = 0; i < table->row_count; i++) {
-        const hr_option_row *row = &table->rows[i];
-        char choices[256];
-        hr__text_add(out, "  %-24s %-8s %s", row->name, types[row->type], row->help);
-        bool number = row->type <= HR_OPTION_SECONDS;
-        if (number && row->default_value != 0) {
-            hr__text_add(out, " Default ");
-            print_value(row, row->default_value, out);
-            hr__text_char(out, '.');
-        }
-        if (number && (row->min != 0 || row->max != 0)) {
-            hr__text_add(out, " From ");
-            print_value(row, row->min, out);
-            hr__text_add(out, " to ");
-            print_value(row, row->max, out);
-            hr__text_char(out, '.');
-        }
-        if (row->type == HR_OPTION_CHOICE) {
-            list_choices(row, choices, sizeof choices);
-            hr__text_add(out, " One of %s.", choices);
-        }
-        hr__text_char(out, '\n');
-    }
 }

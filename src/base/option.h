@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Option rows: one table beside a struct gives defaults, bounds, help, CLI flags, Python keywords, the reference
-// page and the environment (HEADRACE_NAME). Option structs begin with `size_t size`; a missing tail reads as zero
-// and zero means the default.
+// Option rows: one table beside a struct gives defaults, bounds, the environment (HEADRACE_NAME), and what `headrace
+// options` prints: the reference of all that can be given, and where. Option structs begin with `size_t size`; a
+// missing tail reads as zero and zero means the default.
 #ifndef HR_BASE_OPTION_H
 #define HR_BASE_OPTION_H
 
@@ -25,6 +25,8 @@ typedef struct hr_option_row {
     double min, max;            // bounds after the default was applied
     const char *const *choices; // CHOICE: NULL-ended; the index is the value
     const char *help;           // one sentence
+    const char *flag;           // of the commands that have it: "--batch-rows"; NULL: none has
+    const char *keyword;        // in the table's functions of Python; NULL: none
 } hr_option_row;
 
 typedef struct hr_option_table {
@@ -32,7 +34,18 @@ typedef struct hr_option_table {
     size_t struct_bytes;
     const hr_option_row *rows;
     size_t row_count;
+    const char *struct_name;
+    const char *python; // where its keywords are given: "iter_batches, ..."; NULL: nowhere
+    bool call_only;     // the environment does not count: it means this one call
 } hr_option_table;
+#define HR_OPTION_TABLE(name, type, rows, python)                                                  \
+    {                                                                                              \
+        name, sizeof(type), rows, HR_COUNTOF(rows), #type, python, false                           \
+    }
+#define HR_CALL_OPTION_TABLE(name, type, rows, python)                                             \
+    {                                                                                              \
+        name, sizeof(type), rows, HR_COUNTOF(rows), #type, python, true                            \
+    }
 
 // Copies the user's struct (NULL: zeros; short: zero tail) into `to`, with our size. INVALID: it has no size;
 // UNSUPPORTED: it is longer, and something is set there.
@@ -46,7 +59,11 @@ void hr__stats_copy(void *out, size_t out_bytes, const void *from, size_t from_b
 // Sets one field from text, as the command line does.
 HR_USE_RESULT hr_status hr__option_parse(const hr_option_table *table, const char *name,
                                          const char *value, void *to, hr_error *err);
+// All rows for people, or as one JSON object.
 void hr__options_print(const hr_option_table *table, hr_text *out);
+void hr__options_print_json(const hr_option_table *table, hr_text *out);
+// HEADRACE_NAME of an option, into `out`.
+const char *hr__option_variable(const char *name, char *out, size_t room);
 // The environment's only door: NULL when unset or empty.
 const char *hr__env(const char *name);
 char *const *hr__env_all(void); // every "NAME=value", NULL-ended; borrowed until somebody sets one

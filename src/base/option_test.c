@@ -21,14 +21,15 @@ static const char *const modes[] = {"none", "blocks", "window", NULL};
 static const hr_option_row rows[] = {
     {"batch_rows", HR_OPTION_INT, offsetof(job, batch_rows), 256, -1, 1e6, NULL, "Rows a batch."},
     {"memory_bytes", HR_OPTION_BYTES, offsetof(job, memory_bytes), 1 << 30, 1 << 20, 1e15, NULL,
-     "The budget."},
+     "The budget.", "--memory", "budget"},
     {"idle_s", HR_OPTION_SECONDS, offsetof(job, idle_s), 2.5, 0.001, 3600, NULL, "Patience."},
     {"drop_last", HR_OPTION_BOOL, offsetof(job, drop_last), 0, 0, 0, NULL, "Whole batches only."},
     {"name", HR_OPTION_TEXT, offsetof(job, name), 0, 0, 0, NULL, "Who."},
     {"mode", HR_OPTION_CHOICE, offsetof(job, mode), 0, 0, 0, modes, "Order."},
     {"free_number", HR_OPTION_INT, offsetof(job, free_number), 0, 0, 0, NULL, "Any."},
 };
-static const hr_option_table table = {"job", sizeof(job), rows, HR_COUNTOF(rows)};
+static const hr_option_table table = HR_OPTION_TABLE("job", job, rows, "work");
+static const hr_option_table call_table = HR_CALL_OPTION_TABLE("call", job, rows, NULL);
 static hr_error err;
 
 static void options__null_means_defaults(void **state)
@@ -101,6 +102,8 @@ static void options__environment_fills_what_was_left_alone(void **state)
     assert_ok(hr__options_resolve(&table, &given, &j, &err), &err);
     assert_int_equal(j.batch_rows, 77);
     assert_int_equal(j.mode, 2);
+    assert_ok(hr__options_resolve(&call_table, &given, &j, &err), &err); // not for one call
+    assert_true(j.batch_rows == 256 && j.mode == 0);
     given.batch_rows = 5;
     assert_ok(hr__options_resolve(&table, &given, &j, &err), &err);
     assert_int_equal(j.batch_rows, 5);
@@ -150,8 +153,24 @@ static void options__print_shows_every_row(void **state)
     hr__options_print(&table, &t);
     for (size_t i = 0; i < HR_COUNTOF(rows); i++)
         assert_non_null(strstr(hr__text_str(&t), rows[i].name));
-    assert_non_null(strstr(hr__text_str(&t), "The budget. Default 1.00 GiB."));
-    assert_non_null(strstr(hr__text_str(&t), "One of none, blocks, window."));
+    assert_non_null(strstr(hr__text_str(&t), "job: job, in Python work\n"));
+    assert_non_null(
+        strstr(hr__text_str(&t), "bytes, 1.0 MiB to 909.49 TiB, default 1.00 GiB: The budget.\n"));
+    assert_non_null(
+        strstr(hr__text_str(&t), "also HEADRACE_MEMORY_BYTES, --memory, in Python budget=\n"));
+    assert_non_null(strstr(hr__text_str(&t), "choice, one of none, blocks, window: Order.\n"));
+    hr__text_clear(&t);
+    hr__options_print(&call_table, &t);
+    assert_null(strstr(hr__text_str(&t), "HEADRACE_"));
+    assert_non_null(strstr(hr__text_str(&t), " also --memory, in Python budget=\n"));
+    hr__text_clear(&t);
+    hr__options_print_json(&table, &t);
+    assert_non_null(strstr(hr__text_str(&t),
+                           "{\"name\": \"mode\", \"type\": \"choice\", \"default\": \"none\", "
+                           "\"choices\": [\"none\", \"blocks\", \"window\"]"));
+    assert_non_null(
+        strstr(hr__text_str(&t),
+               "\"environment\": \"HEADRACE_IDLE_S\", \"flag\": null, \"keyword\": null}"));
     hr__text_finish(&t);
 }
 

@@ -10,9 +10,12 @@
 #define HR_EXEC_EXEC_H
 
 #include "base/ledger.h"
+#include "base/option.h"
 #include "base/stats.h"
 #include "store/store.h"
 #include <headrace/runtime.h>
+
+extern const hr_option_table hr__runtime_options;
 
 // --- the runtime's parts (borrowed) ---
 HR_USE_RESULT hr_status

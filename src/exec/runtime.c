@@ -19,20 +19,20 @@
 
 static const hr_option_row runtime_rows[] = {
     {"memory_bytes", HR_OPTION_BYTES, offsetof(hr_runtime_options, memory_bytes), 0, 0, 1e18, NULL,
-     "bytes for shared memory and the pipeline's heap together"},
+     "bytes for shared memory and the pipeline's heap together", "--memory", "memory_bytes"},
     {"threads", HR_OPTION_INT, offsetof(hr_runtime_options, threads), 0, 0, HR_THREADS_MAX, NULL,
-     "threads that decode and transform"},
+     "threads that decode and transform", "--threads", "threads"},
     {"io_threads", HR_OPTION_INT, offsetof(hr_runtime_options, io_threads), 4, 1, 64, NULL,
-     "threads that read ahead"},
+     "threads that read ahead", NULL, "io_threads"},
     {"spill_dir", HR_OPTION_TEXT, offsetof(hr_runtime_options, spill_dir), 0, 0, 0, NULL,
-     "folder for what does not fit; \"none\": nowhere"},
+     "folder for what does not fit; \"none\": nowhere", "--spill", "spill_dir"},
     {"cpus", HR_OPTION_INT, offsetof(hr_runtime_options, cpus), 0, 0, 1e6, NULL,
-     "CPU slots that trainers share; 0: the processors of this process"},
+     "CPU slots that trainers share; 0: the processors of this process", NULL, "num_cpus"},
     {"gpus", HR_OPTION_INT, offsetof(hr_runtime_options, gpus), 0, 0, 1e6, NULL,
-     "GPU slots that trainers share"},
+     "GPU slots that trainers share", NULL, "num_gpus"},
 };
-static const hr_option_table runtime_table = {"runtime", sizeof(hr_runtime_options), runtime_rows,
-                                              HR_COUNTOF(runtime_rows)};
+const hr_option_table hr__runtime_options =
+    HR_OPTION_TABLE("runtime", hr_runtime_options, runtime_rows, "headrace.init");
 
 static hr_status choose_budget(hr_runtime_options *o, char *why, size_t room, hr_error *err)
 {
@@ -77,7 +77,7 @@ static hr_status choose_threads(hr_runtime_options *o, hr_error *err)
 {
     const char *text = hr__env("HEADRACE_THREADS");
     if (!o->threads && text)
-        HR_TRY(hr__option_parse(&runtime_table, "threads", text, o, err));
+        HR_TRY(hr__option_parse(&hr__runtime_options, "threads", text, o, err));
     if (!o->threads)
         o->threads = HR_MIN(hr__cpu_count(), HR_THREADS_MAX);
     return HR_OK;
@@ -171,7 +171,7 @@ hr_status hr_runtime_open(const hr_runtime_options *options, hr_runtime **out, h
     hr_runtime *rt = NULL;
     hr_status status;
     char why[64], bytes[32];
-    HR_TRY(hr__options_resolve(&runtime_table, options, &o, err));
+    HR_TRY(hr__options_resolve(&hr__runtime_options, options, &o, err));
     HR_TRY(choose_budget(&o, why, sizeof why, err));
     HR_TRY(choose_threads(&o, err));
     const char *spill = choose_spill_dir(&o);

@@ -17,10 +17,9 @@ static const hr_option_row feed_rows[] = {
     {"timeout_s", HR_OPTION_SECONDS, offsetof(hr_feed_options, timeout_s), 0, 0, 1e9, NULL,
      "seconds that one next waits at most; 0: as long as it takes"},
     {"digest", HR_OPTION_TEXT, offsetof(hr_feed_options, digest), 0, 0, 0, NULL,
-     "folder for a log of what was delivered"},
+     "folder for a log of what was delivered", "--digest"},
 };
-static const hr_option_table feed_table = {"feed", sizeof(hr_feed_options), feed_rows,
-                                           HR_COUNTOF(feed_rows)};
+const hr_option_table hr__feed_options = HR_OPTION_TABLE("feed", hr_feed_options, feed_rows, NULL);
 
 struct hr_feed {
     hr_feed_end *end;
@@ -42,7 +41,7 @@ hr_status hr__feed_open_port(hr_port *port, const hr_feed_origin *origin,
     hr_status status;
     hr_feed *feed = NULL;
     hr_feed_options resolved;
-    HR_GO(hr__options_resolve(&feed_table, options, &resolved, err));
+    HR_GO(hr__options_resolve(&hr__feed_options, options, &resolved, err));
     HR_GO(hr__alloc_zero(1, sizeof *feed, &feed, err));
     if (resolved.digest)
         HR_GO(hr__digest_open(resolved.digest, origin->rank, origin->start.plan_hash,

@@ -6,9 +6,12 @@
 #ifndef HR_FEED_FEED_H
 #define HR_FEED_FEED_H
 
+#include "base/option.h"
 #include "base/stats.h"
 #include "store/store.h"
 #include <headrace/feed.h>
+
+extern const hr_option_table hr__feed_options;
 
 // Where a port leads.
 typedef struct hr_feed_origin {

@@ -213,10 +213,12 @@ hr_status hr_dataset_rename(const hr_dataset *dataset, const char *from, const c
 static const char *const nulls_choices[] = {"error", "nan", "value", NULL};
 static const hr_option_row pack_rows[] = {
     {"nulls", HR_OPTION_CHOICE, offsetof(hr_pack_options, nulls), 0, 0, 2, nulls_choices,
-     "what a null becomes"},
+     "what a null becomes", NULL, "nulls"},
     {"keep", HR_OPTION_BOOL, offsetof(hr_pack_options, keep), 0, 0, 1, NULL,
      "the columns stay, too"},
 };
+const hr_option_table hr__pack_options =
+    HR_CALL_OPTION_TABLE("pack", hr_pack_options, pack_rows, "iter_batches(tensor=)");
 
 static hr_status step_pack(hr_chain *chain, const void *args, hr_error *err)
 {
@@ -228,9 +230,7 @@ hr_status hr_dataset_pack(const hr_dataset *dataset, const char *const *names, c
 {
     // The type is an enum of the size of int, and null_value may be any number: they have no row that could bound them.
     hr_pack_options o = HR_PACK_OPTIONS_INIT;
-    static const hr_option_table table = {"pack", sizeof(hr_pack_options), pack_rows,
-                                          HR_COUNTOF(pack_rows)};
-    HR_TRY(hr__options_resolve(&table, options, &o, err));
+    HR_TRY(hr__options_resolve(&hr__pack_options, options, &o, err));
     hr_pack pack = {
         .names = names,
         .count = count_names(names),

@@ -11,14 +11,14 @@
 static const char *const lists_choices[] = {"auto", "ragged", NULL};
 static const hr_option_row read_rows[] = {
     {"verify_checksums", HR_OPTION_BOOL, offsetof(hr_read_options, verify_checksums), 0, 0, 1, NULL,
-     "check page CRCs where the file has them"},
+     "check page CRCs where the file has them", "--verify", "verify_checksums"},
     {"lists", HR_OPTION_CHOICE, offsetof(hr_read_options, lists), 0, 0, 1, lists_choices,
-     "auto: lists of numbers of one length are tensors; ragged: always lists"},
+     "auto: lists of numbers of one length are tensors; ragged: always lists", NULL, "ragged"},
     {"row_numbers", HR_OPTION_TEXT, offsetof(hr_read_options, row_numbers), 0, 0, 0, NULL,
      "name of a further column: where each row stands in its source"},
 };
-static const hr_option_table read_table = {"read", sizeof(hr_read_options), read_rows,
-                                           HR_COUNTOF(read_rows)};
+const hr_option_table hr__read_options =
+    HR_OPTION_TABLE("read", hr_read_options, read_rows, "read_parquet");
 
 // --- files ---
 
@@ -119,7 +119,7 @@ hr_status hr_read_parquet(hr_runtime *runtime, const char *path, const hr_read_o
     hr_node *node = NULL;
     hr_dataset *all = NULL;
     HR_TRY(hr__runtime_check(runtime, err));
-    HR_TRY(hr__options_resolve(&read_table, options, &o, err));
+    HR_TRY(hr__options_resolve(&hr__read_options, options, &o, err));
     HR_TRY(node_of_files(runtime, path, &o, &node, err));
     HR_TRY(hr__dataset_make(runtime, node, NULL, "read", &all, err));
     if (!o.columns) {
@@ -317,7 +317,7 @@ hr_status hr_open_source(hr_runtime *runtime, const char *source, const hr_read_
                        source, at);
     hr_read_options o;
     hr_dataset *all = NULL;
-    HR_TRY(hr__options_resolve(&read_table, options, &o, err));
+    HR_TRY(hr__options_resolve(&hr__read_options, options, &o, err));
     HR_TRY(synthetic(runtime, rows, shape, ndim, blocks, !is_tensor, o.row_numbers, &all, err));
     if (o.columns)
         status = select_columns(all, &o, out, err);

@@ -131,20 +131,20 @@ static const hr_option_row function_rows[] = {
     {"batch_rows", HR_OPTION_INT, offsetof(hr_function_options, batch_rows), 0, 0, 1e12, NULL,
      "rows a call; 0: blocks as they come"},
 };
-static const hr_option_table function_table = {"function", sizeof(hr_function_options),
-                                               function_rows, HR_COUNTOF(function_rows)};
+const hr_option_table hr__function_options =
+    HR_CALL_OPTION_TABLE("function", hr_function_options, function_rows, NULL);
 static const hr_option_row process_rows[] = {
     {"processes", HR_OPTION_INT, offsetof(hr_process_options, processes), 0, 0, 256, NULL,
-     "at most; 0: as many as threads"},
+     "at most; 0: as many as threads", NULL, "concurrency"},
     {"name", HR_OPTION_TEXT, offsetof(hr_process_options, name), 0, 0, 0, NULL,
      "for explain and statistics"},
     {"batch_rows", HR_OPTION_INT, offsetof(hr_process_options, batch_rows), 0, 0, 1e12, NULL,
-     "rows a call; 0: blocks as they come"},
+     "rows a call; 0: blocks as they come", NULL, "batch_size"},
     {"identity", HR_OPTION_TEXT, offsetof(hr_process_options, identity), 0, 0, 0, NULL,
      "what tells the function from others in a position; none: its payload"},
 };
-static const hr_option_table process_table = {"process", sizeof(hr_process_options), process_rows,
-                                              HR_COUNTOF(process_rows)};
+const hr_option_table hr__process_options =
+    HR_CALL_OPTION_TABLE("process", hr_process_options, process_rows, "Dataset.map_batches");
 
 hr_status hr_dataset_map_blocks(const hr_dataset *dataset, hr_block_function function,
                                 void *context, const hr_function_options *options, hr_dataset **out,
@@ -153,7 +153,7 @@ hr_status hr_dataset_map_blocks(const hr_dataset *dataset, hr_block_function fun
     hr_function_options o;
     hr_node *node;
     char name[128];
-    HR_TRY(hr__options_resolve(&function_table, options, &o, err));
+    HR_TRY(hr__options_resolve(&hr__function_options, options, &o, err));
     (void)snprintf(name, sizeof name, "map_blocks(%.100s)", o.name ? o.name : "function");
     HR_TRY(over(dataset, HR_NODE_FUNCTION, name, &node, err));
     node->schema = o.schema ? hr_schema_ref(o.schema) : NULL;
@@ -173,7 +173,7 @@ hr_status hr_dataset_map_process(const hr_dataset *dataset, const hr_process_opt
     hr_process_options o;
     hr_node *node;
     char name[128];
-    HR_TRY(hr__options_resolve(&process_table, options, &o, err));
+    HR_TRY(hr__options_resolve(&hr__process_options, options, &o, err));
     if (!o.argv || !o.argv[0])
         return HR_FAIL(err, HR_INVALID, "map_process: no program to start (argv)");
     (void)snprintf(name, sizeof name, "map_batches(%.100s)", o.name ? o.name : "function");

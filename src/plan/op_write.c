@@ -14,14 +14,14 @@
 
 static const hr_option_row write_rows[] = {
     {"codec", HR_OPTION_TEXT, offsetof(hr_write_options, codec), 0, 0, 0, NULL,
-     "\"zstd\" (default) or \"none\""},
+     "\"zstd\" (default) or \"none\"", NULL, "codec"},
     {"row_group_rows", HR_OPTION_INT, offsetof(hr_write_options, row_group_rows), ROW_GROUP_ROWS, 1,
-     1e9, NULL, "rows a row group"},
+     1e9, NULL, "rows a row group", NULL, "row_group_rows"},
     {"file_rows", HR_OPTION_INT, offsetof(hr_write_options, file_rows), 0, 0, 1e15, NULL,
-     "rows a file at most; 0: one file a block"},
+     "rows a file at most; 0: one file a block", NULL, "file_rows"},
 };
-static const hr_option_table write_table = {"write", sizeof(hr_write_options), write_rows,
-                                            HR_COUNTOF(write_rows)};
+const hr_option_table hr__write_options =
+    HR_CALL_OPTION_TABLE("write", hr_write_options, write_rows, "Dataset.write_parquet");
 
 typedef struct out_files {
     const char *folder;
@@ -111,7 +111,7 @@ hr_status hr_dataset_write_parquet(const hr_dataset *dataset, const char *folder
     out_files o = {.folder = folder, .unit = -1};
     hr_collector *c = NULL;
     hr_status status;
-    HR_TRY(hr__options_resolve(&write_table, options, &o.options, err));
+    HR_TRY(hr__options_resolve(&hr__write_options, options, &o.options, err));
     const char *codec = o.options.codec ? o.options.codec : "zstd";
     if (strcmp(codec, "zstd") != 0 && strcmp(codec, "none") != 0)
         return HR_FAIL(err, HR_INVALID, "codec '%s': \"zstd\" or \"none\"", codec);

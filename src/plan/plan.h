@@ -7,6 +7,9 @@
 #include <headrace/dataset.h>
 #include <headrace/stream.h>
 
+extern const hr_option_table hr__read_options, hr__stream_options, hr__function_options,
+    hr__process_options, hr__pack_options, hr__split_options, hr__write_options;
+
 // "range_tensor(20000, 80x80x4)": what it reads, for reports. Returns buffer.
 const char *hr__dataset_source_name(const hr_dataset *dataset, char *buffer, size_t room);
 // "read->map->scale": what one stage does, for statistics and reports. Returns buffer.

@@ -154,12 +154,12 @@ out:
 
 static const hr_option_row split_rows[] = {
     {"test_rows", HR_OPTION_INT, offsetof(hr_split_options, test_rows), 0, 0, 1e15, NULL,
-     "rows of the test part"},
+     "rows of the test part", NULL, "test_size"},
     {"shuffle", HR_OPTION_BOOL, offsetof(hr_split_options, shuffle), 0, 0, 1, NULL,
-     "rows are shuffled first"},
+     "rows are shuffled first", NULL, "shuffle"},
 };
-static const hr_option_table split_table = {"train_test_split", sizeof(hr_split_options),
-                                            split_rows, HR_COUNTOF(split_rows)};
+const hr_option_table hr__split_options = HR_CALL_OPTION_TABLE(
+    "train_test_split", hr_split_options, split_rows, "Dataset.train_test_split");
 
 // The parts' rows, as they are, or shuffled and kept: another order in each epoch would mix the parts.
 static hr_status rows_to_split(const hr_dataset *dataset, const hr_split_options *o,
@@ -182,7 +182,7 @@ hr_status hr_dataset_train_test_split(const hr_dataset *dataset, const hr_split_
     hr_split_options o;
     hr_dataset *whole = NULL, *parts[2] = {NULL};
     int64_t all = 0;
-    HR_TRY(hr__options_resolve(&split_table, options, &o, err));
+    HR_TRY(hr__options_resolve(&hr__split_options, options, &o, err));
     bool by_share = o.test_share > 0 && o.test_share < 1;
     if (by_share == (o.test_rows > 0) || (!by_share && o.test_share != 0))
         return HR_FAIL(err, HR_INVALID,

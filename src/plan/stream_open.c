@@ -20,40 +20,45 @@ static const char *const shuffle_choices[] = {"none", "blocks", "window", "globa
 static const char *const tail_choices[] = {"uneven", "drop", "pad", NULL};
 static const hr_option_row stream_rows[] = {
     {"batch_rows", HR_OPTION_INT, offsetof(hr_stream_options, batch_rows), 0, 0, 1e12, NULL,
-     "rows a batch; 0: whole blocks"},
+     "rows a batch; 0: whole blocks", "--batch-rows", "batch_size"},
     {"drop_last", HR_OPTION_BOOL, offsetof(hr_stream_options, drop_last), 0, 0, 1, NULL,
-     "as tail=\"drop\""},
+     "as tail=\"drop\"", NULL, "drop_last"},
     {"prefetch_blocks", HR_OPTION_INT, offsetof(hr_stream_options, prefetch_blocks), 0, -1, 4000,
-     NULL, "batches made ahead of each reader; 0: by bytes, -1: none"},
+     NULL, "batches made ahead of each reader; 0: by bytes, -1: none", "--prefetch",
+     "prefetch_batches"},
     {"prefetch_bytes", HR_OPTION_BYTES, offsetof(hr_stream_options, prefetch_bytes), 0, 0, 1e15,
      NULL, "made ahead of all readers together; 0: found from data and budget"},
-    {"ranks", HR_OPTION_INT, offsetof(hr_stream_options, ranks), 1, 1, RANKS_MAX, NULL, "readers"},
+    {"ranks", HR_OPTION_INT, offsetof(hr_stream_options, ranks), 1, 1, RANKS_MAX, NULL, "readers",
+     "--workers"},
     {"epochs", HR_OPTION_INT, offsetof(hr_stream_options, epochs), 1, -1, 1e9, NULL,
-     "passes; -1: endless"},
+     "passes; -1: endless", "--epochs"},
     {"shuffle", HR_OPTION_CHOICE, offsetof(hr_stream_options, shuffle), 0, 0, 3, shuffle_choices,
-     "order of rows"},
+     "order of rows", "--shuffle", "shuffle"},
     {"window_rows", HR_OPTION_INT, offsetof(hr_stream_options, window_rows), 0, 0, 1e9, NULL,
-     "rows permuted together by shuffle=\"window\"; 0: 16,384, or what 64 MiB hold"},
+     "rows permuted together by shuffle=\"window\"; 0: 16,384, or what 64 MiB hold",
+     "--window-rows", "window_rows"},
     {"first_epoch", HR_OPTION_INT, offsetof(hr_stream_options, first_epoch), 0, 0, 1e9, NULL,
-     "number of the first epoch"},
+     "number of the first epoch", "--epoch", "epoch"},
     {"global_batch_rows", HR_OPTION_INT, offsetof(hr_stream_options, global_batch_rows), 0, 0, 1e12,
-     NULL, "rows a step over all ranks; instead of batch_rows"},
+     NULL, "rows a step over all ranks; instead of batch_rows", "--global-batch-rows",
+     "global_batch_size"},
     {"tail", HR_OPTION_CHOICE, offsetof(hr_stream_options, tail), 0, 0, 2, tail_choices,
-     "what becomes of the rows that do not fill an epoch's last step"},
+     "what becomes of the rows that do not fill an epoch's last step", "--tail", "tail"},
     {"order_lanes", HR_OPTION_INT, offsetof(hr_stream_options, order_lanes), LANES, 1,
-     HR_ORDER_LANES_MAX, NULL, "lanes that shuffle=\"window\" takes rows from"},
+     HR_ORDER_LANES_MAX, NULL, "lanes that shuffle=\"window\" takes rows from", "--order-lanes",
+     "order_lanes"},
     {"deferred", HR_OPTION_BOOL, offsetof(hr_stream_options, deferred), 0, 0, 1, NULL,
      "nothing is read before a batch is asked for"},
 };
-static const hr_option_table stream_table = {"stream", sizeof(hr_stream_options), stream_rows,
-                                             HR_COUNTOF(stream_rows)};
+const hr_option_table hr__stream_options =
+    HR_OPTION_TABLE("stream", hr_stream_options, stream_rows, "iter_batches and its kin");
 
 // --- options ---
 
 static hr_status resolve_options(hr_stream *s, const hr_stream_options *options, hr_error *err)
 {
     hr_stream_options *o = &s->options;
-    HR_TRY(hr__options_resolve(&stream_table, options, o, err));
+    HR_TRY(hr__options_resolve(&hr__stream_options, options, o, err));
     if (o->batch_rows && o->global_batch_rows)
         return HR_FAIL(err, HR_INVALID,
                        "batch_rows %lld and global_batch_rows %lld: give one of them",

@@ -14,8 +14,8 @@ static const hr_option_row page_rows[] = {
     {"life_count", HR_OPTION_INT, offsetof(hr_check_figures, life_count), 0, 0, INT64_MAX, NULL,
      "starts of the workers"},
 };
-static const hr_option_table page_table = {"figures", sizeof(hr_check_figures), page_rows,
-                                           HR_COUNTOF(page_rows)};
+static const hr_option_table page_table =
+    HR_CALL_OPTION_TABLE("figures", hr_check_figures, page_rows, NULL);
 
 static void take_worker(hr_check_report *report, int64_t rank, const hr_check_worker_figures *from)
 {

@@ -11,27 +11,34 @@
 
 #define SAMPLE_NS (20ull * 1000 * 1000)
 
-#define ROW(name, type, zero, min, max, help)                                                      \
+#define ROW(name, type, zero, min, max, help, ...)                                                 \
     {                                                                                              \
-#name, type, offsetof(hr_check_options, name), zero, min, max, NULL, help                  \
+#name, type, offsetof(hr_check_options, name), zero, min, max, NULL, help, __VA_ARGS__     \
     }
 static const hr_option_row check_rows[] = {
-    ROW(workers, HR_OPTION_INT, 1, 1, 4096, "worker processes"),
-    ROW(batch_rows, HR_OPTION_INT, 0, 0, 1e12, "rows a batch; 0: whole blocks"),
-    ROW(global_batch_rows, HR_OPTION_INT, 0, 0, 1e12, "rows a step; instead of batch_rows"),
-    ROW(order_lanes, HR_OPTION_INT, 0, 0, 256, "lanes of a window shuffle; 0: 8"),
-    ROW(epochs, HR_OPTION_INT, 1, 1, 1e12, "times that the dataset is read"),
+    ROW(workers, HR_OPTION_INT, 1, 1, 4096, "worker processes", "--workers", NULL),
+    ROW(batch_rows, HR_OPTION_INT, 0, 0, 1e12, "rows a batch; 0: whole blocks", "--batch-rows",
+        "batch_size"),
+    ROW(global_batch_rows, HR_OPTION_INT, 0, 0, 1e12, "rows a step; instead of batch_rows",
+        "--global-batch-rows", NULL),
+    ROW(order_lanes, HR_OPTION_INT, 0, 0, 256, "lanes of a window shuffle; 0: 8", "--order-lanes",
+        NULL),
+    ROW(epochs, HR_OPTION_INT, 1, 1, 1e12, "times that the dataset is read", "--epochs",
+        "num_epochs"),
     ROW(seconds, HR_OPTION_SECONDS, 0, 0, 1e9,
-        "whole epochs until so long has passed; 0: by epochs"),
-    ROW(prefetch_blocks, HR_OPTION_INT, 0, HR_PREFETCH_NONE, 1e6,
-        "batches made ahead of each worker; 0: by bytes; -1: none"),
-    ROW(window_rows, HR_OPTION_INT, 0, 0, 1e12, "rows that a window shuffle permutes together"),
+        "whole epochs until so long has passed; 0: by epochs", "--seconds", "runtime_seconds"),
+    ROW(prefetch_blocks, HR_OPTION_INT, 0, HR_PREFETCH_NONE, 4000,
+        "batches made ahead of each worker; 0: by bytes; -1: none", "--prefetch",
+        "prefetch_blocks"),
+    ROW(window_rows, HR_OPTION_INT, 0, 0, 1e9, "rows that a window shuffle permutes together",
+        "--window-rows", NULL),
     ROW(worker_idle_s, HR_OPTION_SECONDS, 0, 0, 1e9,
-        "seconds after which a worker that asks for nothing is ended; 0: never"),
+        "seconds after which a worker that asks for nothing is ended; 0: never", "--worker-idle",
+        "worker_idle_s"),
 };
 #undef ROW
-static const hr_option_table check_table = {"check", sizeof(hr_check_options), check_rows,
-                                            HR_COUNTOF(check_rows)};
+const hr_option_table hr__check_options =
+    HR_OPTION_TABLE("check", hr_check_options, check_rows, "DummyTrainer");
 
 typedef struct hr_check_run_state {
     hr_runtime *runtime;
@@ -345,7 +352,7 @@ hr_status hr_check_run(hr_runtime *runtime, const hr_dataset *dataset, const hr_
 {
     hr_check_run_state run = {.runtime = runtime, .began_ns = hr__now_ns(), .rows_expected = -1};
     bool ran = false;
-    HR_TRY(hr__options_resolve(&check_table, options, &run.options, err));
+    HR_TRY(hr__options_resolve(&hr__check_options, options, &run.options, err));
     HR_TRY(hr__runtime_check(runtime, err));
     HR_TRY(hr__alloc_zero(1, sizeof *run.report, &run.report, err));
     hr_runtime_memory(runtime, &run.before, sizeof run.before);

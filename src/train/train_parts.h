@@ -11,6 +11,7 @@
 #ifndef HR_TRAIN_TRAIN_PARTS_H
 #define HR_TRAIN_TRAIN_PARTS_H
 
+#include "base/option.h"
 #include "base/thread.h"
 #include "base/vec.h"
 #include "exec/exec.h"
@@ -21,6 +22,8 @@
 #include "train/train_wire.h"
 #include <headrace/train.h>
 #include <sys/types.h>
+
+extern const hr_option_table hr__trainer_options, hr__check_options;
 
 typedef struct hr_trainer_message {
     struct hr_trainer_message *next;

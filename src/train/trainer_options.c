@@ -9,28 +9,33 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ROW(name, type, zero, min, max, help)                                                      \
+#define ROW(name, type, zero, min, max, help, ...)                                                 \
     {                                                                                              \
-#name, type, offsetof(hr_trainer_options, name), zero, min, max, NULL, help                \
+#name, type, offsetof(hr_trainer_options, name), zero, min, max, NULL, help, __VA_ARGS__   \
     }
 static const hr_option_row trainer_rows[] = {
-    ROW(workers, HR_OPTION_INT, 1, 1, 4096, "worker processes"),
+    ROW(workers, HR_OPTION_INT, 1, 1, 4096, "worker processes", NULL, "num_workers"),
     ROW(worker_idle_s, HR_OPTION_SECONDS, 0, 0, 1e9,
         "seconds after which a worker that asks for nothing and reports nothing is ended; 0: "
-        "never"),
+        "never",
+        NULL, NULL),
     ROW(ingest_bytes, HR_OPTION_BYTES, 0, 0, 1e18,
-        "bytes that each pass over a dataset reads ahead at most; 0: as the stream finds"),
+        "bytes that each pass over a dataset reads ahead at most; 0: as the stream finds", NULL,
+        "ingest_bytes"),
     ROW(ingest_threads, HR_OPTION_INT, 0, 0, 256,
-        "threads of the runtime that work for this trainer first while it has work for them"),
-    ROW(keep, HR_OPTION_INT, 0, 0, 1e9, "checkpoints that stay; 0: all"),
+        "threads of the runtime that work for this trainer first while it has work for them", NULL,
+        "ingest_threads"),
+    ROW(keep, HR_OPTION_INT, 0, 0, 1e9, "checkpoints that stay; 0: all", NULL, "num_to_keep"),
     ROW(max_failures, HR_OPTION_INT, 0, HR_FAILURES_ENDLESS, 1e9,
-        "how often failed workers are started again, from the last checkpoint; -1: always"),
+        "how often failed workers are started again, from the last checkpoint; -1: always", NULL,
+        "max_failures"),
     ROW(stall_warning_s, HR_OPTION_SECONDS, 30, HR_STALL_SILENT, 1e9,
-        "seconds without movement after which a line says who waits for whom; -1: never"),
+        "seconds without movement after which a line says who waits for whom; -1: never", NULL,
+        NULL),
 };
 #undef ROW
-static const hr_option_table trainer_table = {"trainer", sizeof(hr_trainer_options), trainer_rows,
-                                              HR_COUNTOF(trainer_rows)};
+const hr_option_table hr__trainer_options = HR_OPTION_TABLE(
+    "trainer", hr_trainer_options, trainer_rows, "ScalingConfig, FailureConfig, CheckpointConfig");
 
 static hr_status check_options(const hr_trainer_options *o, hr_error *err)
 {
@@ -111,7 +116,7 @@ hr_status hr__trainer_options_copy(const hr_trainer_options *from, hr_trainer_op
                                    hr_error *err)
 {
     hr_trainer_options given;
-    HR_TRY(hr__options_resolve(&trainer_table, from, &given, err));
+    HR_TRY(hr__options_resolve(&hr__trainer_options, from, &given, err));
     HR_TRY(check_options(&given, err));
     if (!given.name || !given.name[0])
         given.name = "trainer";
