@@ -7,6 +7,10 @@
 #include "plan/order.h"
 #include "plan/plan_internal.h"
 
+// A function's call behind a window shuffle, when it names no batch_rows, by the footers: as large as a lane's share of a
+// round, and no larger than this, so that a round has room in small budgets.
+#define HR_LANE_CALL_BYTES (512 << 10)
+
 typedef struct hr_lanes hr_lanes;
 
 typedef struct hr_lanes_config {

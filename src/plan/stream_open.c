@@ -3,7 +3,7 @@
 #include "base/option.h"
 #include "base/text.h"
 #include "plan/epoch_cache.h"
-#include "plan/order.h"
+#include "plan/lanes.h"
 #include "plan/stream_parts.h"
 #include <stdio.h>
 #include <string.h>
@@ -210,6 +210,11 @@ static double open_bytes(const hr_stream *s, int64_t row_bytes)
     return rows + 2 * (double)(o->order_lanes * s->piece_bytes);
 }
 
+static bool may_shrink(const hr_stream *s)
+{
+    return s->piece_bytes > LANE_BYTES_MIN && !hr__pipe_has_function(s->pipe);
+}
+
 // Sizes that memory is planned by. A batch is made of pieces that are about as large together. A whole step waits
 // before the first of its batches is made; a shuffle has rounds waiting, and pieces of each lane open.
 static void choose_sizes(hr_stream *s)
@@ -225,7 +230,9 @@ static void choose_sizes(hr_stream *s)
         return;
     int64_t fair = HR_MAX(LANE_BYTES_MIN, arena / (8 * o->order_lanes));
     s->piece_bytes = HR_MIN(unit, HR_MIN(HR_TASK_BYTES, fair));
-    while (s->piece_bytes > LANE_BYTES_MIN && open_bytes(s, row) > (double)arena / 4)
+    if (hr__pipe_has_function(s->pipe)) // the order depends on it
+        s->piece_bytes = HR_MIN(unit, HR_LANE_CALL_BYTES);
+    while (may_shrink(s) && open_bytes(s, row) > (double)arena / 4)
         s->piece_bytes /= 2;
     // Batches of a round are made together.
     int64_t group = (int64_t)HR_MIN((double)row * (double)o->window_rows, HR_GATHER_BYTES);
@@ -264,7 +271,7 @@ static hr_status open_share(hr_stream *s, hr_error *err)
 {
     bool window = s->options.shuffle == HR_SHUFFLE_WINDOW;
     hr_status status = ask_for_share(s, err);
-    while (status == HR_LIMIT && window && s->piece_bytes > LANE_BYTES_MIN) {
+    while (status == HR_LIMIT && window && may_shrink(s)) {
         s->piece_bytes /= 2;
         status = ask_for_share(s, err);
     }

@@ -128,6 +128,54 @@ static void function__may_change_the_number_of_rows(void **state)
     }
 }
 
+// Half of the rows of each call, of a shuffle of rows of 4 KiB: the sum of all checksums tells calls and order.
+static uint64_t sum_of_halves(int64_t threads, int64_t mib, int64_t batch_rows, int64_t *rows_out)
+{
+    hr_runtime *rt = runtime_of(threads, mib * MIB);
+    hr_dataset *d = NULL, *halves = NULL;
+    hr_function_options f = HR_FUNCTION_OPTIONS_INIT;
+    hr_stream_options o = HR_STREAM_OPTIONS_INIT;
+    hr_error err = HR_ERROR_INIT;
+    hr_batch *batch = NULL;
+    hr_status status;
+    user u = {.what = FEWER};
+    uint64_t sum = 0;
+    f.batch_rows = batch_rows;
+    o.batch_rows = 100;
+    o.shuffle = HR_SHUFFLE_WINDOW;
+    o.window_rows = 3000;
+    *rows_out = 0;
+    ok(hr_range_tensor(rt, 20000, (int64_t[]){512}, 1, 10, &d, &err));
+    ok(hr_dataset_map_blocks(d, user_run, &u, &f, &halves, &err));
+    hr_feed *feed = feed_of(halves, &o);
+    while ((status = hr_feed_next(feed, &batch, &err)) == HR_OK) {
+        *rows_out += hr_batch_rows(batch);
+        sum += hr_batch_checksum(batch);
+        hr_batch_unref(&batch);
+    }
+    if (status != HR_END)
+        fail_msg("%d MiB: %s: %s", (int)mib, hr_status_name(status), err.message);
+    hr_feed_close(&feed);
+    hr_dataset_unref(&halves);
+    hr_dataset_unref(&d);
+    hr_runtime_close(&rt);
+    return sum;
+}
+
+static void function__gets_the_same_rows_in_any_budget(void **state)
+{
+    static const int64_t budgets[] = {64, 100, 170, 300};
+    for (int64_t batch_rows = 0; batch_rows <= 60; batch_rows += 60) {
+        int64_t rows = 0, all = 0;
+        uint64_t sum = sum_of_halves(2, 1024, batch_rows, &all);
+        for (size_t i = 0; i < COUNTOF(budgets); i++)
+            for (int64_t threads = 1; threads <= 4; threads += 3) {
+                assert_true(sum_of_halves(threads, budgets[i], batch_rows, &rows) == sum);
+                assert_int_equal(rows, all);
+            }
+    }
+}
+
 static void function__that_fails_is_told_with_its_rows_after_those_before_it(void **state)
 {
     static const struct {
@@ -311,6 +359,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(function__may_change_the_number_of_rows),
+        cmocka_unit_test(function__gets_the_same_rows_in_any_budget),
         cmocka_unit_test(function__that_fails_is_told_with_its_rows_after_those_before_it),
         cmocka_unit_test(function__schema_is_learned_once_and_without_the_pool_waiting_for_itself),
         cmocka_unit_test(function__is_called_once_for_each_row_however_short_memory_is),
