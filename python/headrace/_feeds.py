@@ -135,36 +135,44 @@ class Passes:
         self.loaded = None  # where the next feed that is opened goes on
         self._all.add(self)
 
-    def batches(self, form, epochs, options):
-        """The next pass. epochs: how many there will be, so that nothing is read ahead for another one; None: unknown."""
-        turn = self._next(epochs, options)
+    def batches(self, form, epochs, options, expected=None):
+        """The next pass. epochs: how many there will be, so that nothing is read ahead for another one; None: unknown.
+        expected: the same as a guess, after which more may come."""
+        turn = self._next(epochs, options, expected)
         made = Batches(turn.feed, form, ends=False, turn=turn)
         turn.reader, turn.wanted = weakref.ref(made), False
         return made
 
-    def schema(self, epochs, options):
+    def schema(self, epochs, options, expected=None):
         """The schema of the feed that the next pass with these options reads."""
         turn = self._turns.get(_key(epochs, options))
         if turn is None or turn.feed is None:
-            turn = self._next(epochs, options)
+            turn = self._next(epochs, options, expected)
         return turn.feed.schema
 
-    def _next(self, epochs, options):
+    def _next(self, epochs, options, expected):
         from . import _core
         turn = self._turns.setdefault(_key(epochs, options), _Turn())
         opened, turn.again = turn.feed is not None, turn.again or turn.reader is not None
         if not opened:
             self._close_resting(lambda other: not other.again)
-            turn.feed = self._open(turn, epochs, options)
+            turn.feed = self._open(turn, epochs or self._left(turn, expected), options)
         elif not turn.wanted:
             turn.wanted = True
             turn.wanted = turn.feed.next_epoch()
-            if not turn.wanted:
+            if not turn.wanted and epochs is None:  # more than were expected
+                turn.close()
+                turn.feed = self._open(turn, None, options)
+            elif not turn.wanted:
                 raise _core.InvalidError(f'there are {epochs} passes over this, as was asked for, and no more')
         turn.wanted = True
         turn.begin()
         self._last = turn
         return turn
+
+    def _left(self, turn, expected):
+        state = turn.state or self.loaded
+        return expected if expected and (state is None or state['epoch'] < expected) else None
 
     def _close_resting(self, which):
         resting = [turn for turn in self._turns.values() if turn.rests() and which(turn)]

@@ -229,6 +229,26 @@ def test_the_checkpoint_of_a_result_is_rank_0s_whoever_ends_last(run_config, tmp
     assert len(repr(result)) < 400 and 'checkpoint_000000' in repr(result)
 
 
+def test_epochs_of_a_shard_say_how_far_to_read_ahead(run_config):
+    def loop():
+        import re
+
+        from headrace import train
+        shard = train.get_dataset_shard()
+        passes = [[i for b in shard.iter_batches(batch_size=50, shuffle='window', seed=2) for i in b['id'].tolist()]
+                  for _ in shard.epochs(3)]
+        read = int(re.search(r'(\d+) total', shard.stats().split('num rows')[1]).group(1))
+        more = [[i for b in shard.iter_batches(batch_size=50, shuffle='window', seed=2) for i in b['id'].tolist()]
+                for _ in shard.epochs(5)]  # goes on; these were not expected
+        more += [[i for b in shard.iter_batches(batch_size=50, shuffle='window', seed=2) for i in b['id'].tolist()]]
+        train.report(passes=passes + more, read=read, epoch=shard.epoch)
+    data = hr.range(200, blocks=4)
+    metrics = DataParallelTrainer(loop, datasets={'train': data}, run_config=run_config()).fit().metrics
+    assert metrics['read'] == 600
+    assert metrics['passes'] == [[i for b in data.iter_batches(batch_size=50, shuffle='window', seed=2, epoch=e) for i in b['id'].tolist()]
+                                 for e in range(6)]
+
+
 def test_every_run_leaves_a_page_in_its_folder(run_config):
     xml = pytest.importorskip('xml.dom.minidom')
 

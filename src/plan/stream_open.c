@@ -122,7 +122,9 @@ static hr_status check_position(const hr_stream *s, const hr_position *p, hr_err
             "functions",
             (unsigned long long)p->plan_hash, (unsigned long long)here->plan_hash);
     if (p->shuffle != HR_SHUFFLE_NONE && p->seed != here->seed)
-        return HR_FAIL(err, HR_INVALID, "position: it was made with seed %llu, not %llu",
+        return HR_FAIL(err, HR_INVALID,
+                       "position: it was made with seed %llu, not %llu: go on with that seed (its "
+                       "epochs differ from each other without another one)",
                        (unsigned long long)p->seed, (unsigned long long)here->seed);
     if (p->window_rows != here->window_rows)
         return fail_order("window_rows", p->window_rows, here->window_rows, err);

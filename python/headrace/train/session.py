@@ -29,6 +29,7 @@ class DatasetShard(Feeds):
         self._session, self._name = session, name
         self._passes = Passes(lambda **options: session.feed(name, **options))
         self._order = _setup.get('orders', {}).get(name, {})
+        self._expected = None  # passes, while epochs() is under way
         self._restored = _restored('positions').get(name, {}).get('epoch', 0)
 
     def _options(self, batch_size, order):
@@ -41,10 +42,10 @@ class DatasetShard(Feeds):
     def _begin(self, form, batch_size, order):
         global _began
         _began = _began or time.monotonic()
-        return self._passes.batches(form, *self._options(batch_size, order))
+        return self._passes.batches(form, *self._options(batch_size, order), self._expected)
 
     def _schema(self, batch_size, order):
-        return self._passes.schema(*self._options(batch_size, order))
+        return self._passes.schema(*self._options(batch_size, order), self._expected)
 
     @property
     def epoch(self):
@@ -53,8 +54,13 @@ class DatasetShard(Feeds):
         return self._restored if state is None else state['epoch']
 
     def epochs(self, count):
-        """Numbers of epochs below count, from the one on where it stands: 0, or that of the checkpoint."""
-        yield from range(self.epoch, count)
+        """Numbers of epochs below count, from the one on where it stands: 0, or that of the checkpoint. Passes that begin
+        within read nothing ahead for epochs after those."""
+        self._expected = count
+        try:
+            yield from range(self.epoch, count)
+        finally:
+            self._expected = None
 
     def state_dict(self):
         """Where it stands in the pass that was begun last: JSON can carry it, and any one rank's restores all."""
