@@ -6,8 +6,10 @@
 #include "base/option.h"
 #include "base/os.h"
 #include "train/session_parts.h"
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static hr_status env_number(const char *name, int64_t max, int64_t *out, hr_error *err)
 {
@@ -40,6 +42,16 @@ static hr_status map_payload(hr_session *session, int fd, hr_error *err)
     return hr__map_fd(fd, 0, session->payload_map_bytes, HR_MAP_READ, &session->payload_map, err);
 }
 
+// Whether this process became the worker that it was started as. Relaxed: whoever asks opened it before, or never.
+static _Atomic bool became_worker;
+
+bool hr__worker_is_none(void)
+{
+    const char *parent = hr__env("HEADRACE_WORKER_OF");
+    return parent && strtoll(parent, NULL, 10) == (long long)getppid() &&
+           !atomic_load_explicit(&became_worker, memory_order_relaxed);
+}
+
 hr_status hr_session_open(hr_session **out, hr_error *err)
 {
     hr_status status;
@@ -57,6 +69,7 @@ hr_status hr_session_open(hr_session **out, hr_error *err)
     HR_GO(map_payload(session, (int)payload, err));
     HR_GO(hr__report_ring_attach((int)reports, &session->reports, err));
     HR_GO(hr__client_open_fd((int)attach, &session->client, err));
+    atomic_store_explicit(&became_worker, true, memory_order_relaxed);
     *out = session;
     session = NULL;
 out:

@@ -22,6 +22,9 @@ typedef struct hr_session_feed_note {
     int64_t epochs, asked_epoch; // epochs of the request, counted from asked_epoch on
 } hr_session_feed_note;
 
+// Whether a trainer started this process as its worker, and it never opened a session.
+bool hr__worker_is_none(void);
+
 struct hr_session {
     hr_client *client;
     hr_report_ring *reports;

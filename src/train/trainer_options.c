@@ -5,6 +5,7 @@
 #include "train/train_parts.h"
 
 #include "base/option.h"
+#include "train/session_parts.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -39,6 +40,10 @@ const hr_option_table hr__trainer_options = HR_OPTION_TABLE(
 
 static hr_status check_options(const hr_trainer_options *o, hr_error *err)
 {
+    if (hr__worker_is_none()) // its own trainer's workers would start trainers too, without end
+        return HR_FAIL(err, HR_INVALID,
+                       "this process was started as a trainer's worker and starts a trainer "
+                       "instead: call hr_worker_main first in main");
     if (o->argv && !o->argv[0])
         return HR_FAIL(err, HR_INVALID, "trainer: argv names no worker program");
     for (int32_t i = 0; i < o->dataset_count; i++) {

@@ -277,6 +277,22 @@ static void trainers__run_at_once_in_one_thread(void **unused)
     bench_close(&b);
 }
 
+static void worker__that_never_became_one_starts_no_trainer(void **unused)
+{
+    bench b;
+    char parent[32];
+    hr_trainer *trainer = NULL;
+    hr_error err = HR_ERROR_INIT;
+    bench_open(&b);
+    hr_trainer_options o = options_of(&b, "read");
+    snprintf(parent, sizeof parent, "%ld", (long)getppid());
+    assert_int_equal(setenv("HEADRACE_WORKER_OF", parent, 1), 0);
+    assert_status(hr_trainer_start(b.runtime, &o, &trainer, &err), HR_INVALID);
+    assert_message_has(&err, "call hr_worker_main first in main");
+    assert_int_equal(unsetenv("HEADRACE_WORKER_OF"), 0);
+    bench_close(&b);
+}
+
 static void trainer__that_runs_is_ended_by_finish(void **unused)
 {
     bench b;
@@ -673,6 +689,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(watchdog__says_who_waits_for_whom),
         cmocka_unit_test(lives__go_on_from_the_last_checkpoint),
         cmocka_unit_test(life__that_failed_commits_no_more),
+        cmocka_unit_test(worker__that_never_became_one_starts_no_trainer),
         cmocka_unit_test(lives__are_as_many_as_failures_are_allowed),
         cmocka_unit_test(death__ends_the_run_where_that_was_asked),
         cmocka_unit_test(checkpoint__has_the_loops_files_and_ours),
