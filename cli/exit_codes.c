@@ -20,7 +20,7 @@ static const cli_code codes[] = {
     {1, HR_END, "a bug of headrace's own, or output that could not be written", NULL},
     {2, HR_END, "the command line is wrong", NULL},
     {3, HR_INVALID, "an expression, a column's type or another argument is wrong",
-     "headrace inspect FILE tells names and types"},
+     "headrace inspect FILE tells names and types, headrace help COMMAND its flags"},
     {4, HR_NOMEM, "the heap refused", "a smaller --memory, fewer --threads"},
     {5, HR_IO, "the system refused: disk, socket, process", NULL},
     {6, HR_CORRUPT, "the bytes are not what their format allows",

@@ -146,8 +146,13 @@ static PyObject *dataset_map_process(py_dataset *self, PyObject *args, PyObject 
     hr_error err = HR_ERROR_INIT;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Oy#|LzLOz", keys, &sequence, &payload,
                                      &payload_bytes, &processes, &o.name, &batch_rows, &schema,
-                                     &o.identity) ||
-        py_names(sequence, &argv, &holder))
+                                     &o.identity))
+        return NULL;
+    if (schema != Py_None && Py_TYPE(schema) != py_state_of((PyObject *)self)->schema_type) {
+        PyErr_SetString(PyExc_TypeError, "map_process: schema is a Schema, or None");
+        return NULL;
+    }
+    if (py_names(sequence, &argv, &holder))
         return NULL;
     o.argv = argv;
     o.payload = payload;

@@ -272,10 +272,12 @@ def _of_objects(name, items):
     if isinstance(first, str):
         return (name, t.STRING, items)
     if isinstance(first, (bytes, bytearray)):
+        _refuse(name, first, (v for v in items if v is not None and not isinstance(v, (bytes, bytearray))))
         return (name, t.BINARY, [None if v is None else bytes(v) for v in items])
     if isinstance(first, (np.ndarray, list, tuple)):
         return _of_lists(name, items)
     if isinstance(first, (bool, int, float, np.generic)):
+        _refuse(name, first, (v for v in items if isinstance(v, (str, bytes))))  # NumPy would make all of them text
         missing = [v is None for v in items]
         if not any(missing):
             made = np.asarray(items)
@@ -287,6 +289,11 @@ def _of_objects(name, items):
         made = np.asarray([filler if v is None else v for v in items])
         return None if made.dtype == object else _of_array(name, made, np.array([not m for m in missing], np.uint8))
     return None
+
+
+def _refuse(name, first, others):
+    for v in others:
+        raise TypeError(f'column {name!r}: a value of {type(v)} where the others are {type(first).__name__}')
 
 
 def batch_of_numpy(columns):

@@ -140,6 +140,9 @@ def test_items_make_columns():
     assert rows[0]['a'] == 1 and rows[1]['a'] is None or np.isnan(rows[1]['a'])
     assert rows[1]['b'].tolist() == [3] and rows[1]['c'] is None
     assert hr.from_items([1, 2, 3]).columns() == ['item']
+    for mixed in ([1, 'a', None], [b'x', 'y'], [1.5, b'x'], ['a', 1]):
+        with pytest.raises(TypeError, match="column 'item': a value of"):
+            hr.from_items(mixed)
 
 
 def test_parquet_round_trip(tmp_path, numbers):
