@@ -10,6 +10,7 @@
 typedef enum cli_flag_type {
     CLI_BOOL,    // bool
     CLI_INT,     // int64_t
+    CLI_SEED,    // uint64_t
     CLI_BYTES,   // int64_t, "1GiB"
     CLI_SECONDS, // double
     CLI_TEXT,    // const char *
@@ -102,6 +103,7 @@ int cli_usage(const char *command, const char *format, ...) HR_PRINTF(2, 3);
 void cli_print_exit_codes(void);
 // Text to standard output, freed; a failure (a full disk, a closed pipe) is an exit code.
 int cli_print(char *text);
+int cli_flush(void); // the same of what was printed so far
 
 // --- Ctrl-C (interrupt.c) ---
 // SIGINT, SIGTERM, SIGHUP cancel what the runtime does

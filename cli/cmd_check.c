@@ -6,15 +6,18 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct check_flags {
     cli_names columns, tensor;
     cli_steps steps;
-    int64_t batch_rows, global_batch_rows, epochs, workers, prefetch, memory, threads, seed,
-        window_rows, order_lanes;
+    int64_t batch_rows, global_batch_rows, epochs, workers, prefetch, memory, threads, window_rows,
+        order_lanes;
     double seconds, idle_s;
+    uint64_t seed;
     const char *spill, *digest, *html;
     int shuffle, tail; // hr_shuffle, hr_tail
     bool whole_blocks, bulk, touch, json, checksums;
@@ -42,7 +45,7 @@ static const cli_flag flags[] = {
     {"--prefetch", "N|auto", CLI_INT, FLAG(prefetch), "batches made ahead; 0: none; auto: by bytes",
      0, "auto", -1},
     {"--shuffle", CLI_SHUFFLES, CLI_WORD, FLAG(shuffle), "the order of rows (default none)"},
-    {"--seed", "N", CLI_INT, FLAG(seed), "of the shuffle (default 0)", 0},
+    {"--seed", "N", CLI_SEED, FLAG(seed), "of the shuffle (default 0)"},
     {"--window-rows", "N", CLI_INT, FLAG(window_rows), "rows permuted together (default 16384)", 1},
     {"--order-lanes", "N", CLI_INT, FLAG(order_lanes),
      "lanes that a window takes rows from (default 8)", 1},
@@ -134,7 +137,7 @@ static hr_check_options make_options(const check_flags *given, cli_progress *pro
     options.tail = (hr_tail)given->tail;
     options.order_lanes = given->order_lanes;
     options.global_batch_rows = given->global_batch_rows;
-    options.seed = (uint64_t)given->seed;
+    options.seed = given->seed;
     options.window_rows = given->window_rows;
     options.worker_idle_s = given->idle_s;
     options.start_s = hr_process_age_s();
@@ -195,6 +198,14 @@ static int check(const char *source, const check_flags *given, hr_error *err, hr
     return code;
 }
 
+// A run that goes on adds to its log; a check is always another run.
+static bool has_digest(const char *folder)
+{
+    char path[PATH_MAX];
+    int bytes = snprintf(path, sizeof path, "%s/rank-0.digest", folder);
+    return bytes > 0 && bytes < (int)sizeof path && access(path, F_OK) == 0;
+}
+
 static int run_check(const cli_command *self, int argc, char **argv)
 {
     static check_flags given;
@@ -211,6 +222,11 @@ static int run_check(const cli_command *self, int argc, char **argv)
     else if (given.global_batch_rows > 0 && (given.whole_blocks || given.batch_rows > 0))
         code =
             cli_usage(self->name, "--global-batch-rows excludes --batch-rows and --whole-blocks");
+    else if (given.digest && has_digest(given.digest))
+        code = cli_usage(self->name,
+                         "--digest %s: the log of a run is there already; name another folder, or "
+                         "remove it",
+                         given.digest);
     else
         code = check(argv[0], &given, &err, &status);
     if (status != HR_OK)

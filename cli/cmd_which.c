@@ -10,8 +10,9 @@
 
 typedef struct which_flags {
     cli_steps steps;
-    int64_t batch_rows, global_batch_rows, workers, rank, epoch, step, seed, window_rows,
-        order_lanes, memory;
+    uint64_t seed;
+    int64_t batch_rows, global_batch_rows, workers, rank, epoch, step, window_rows, order_lanes,
+        memory;
     int shuffle; // hr_shuffle
     bool all;
 } which_flags;
@@ -30,7 +31,7 @@ static const cli_flag flags[] = {
     {"--sample", CLI_SAMPLE, CLI_STEP, FLAG(steps), "as in check"},
     {"--split", CLI_PART, CLI_STEP, FLAG(steps), "as in check"},
     {"--shuffle", CLI_SHUFFLES, CLI_WORD, FLAG(shuffle), "the order of rows (default none)"},
-    {"--seed", "N", CLI_INT, FLAG(seed), "of the shuffle (default 0)", 0},
+    {"--seed", "N", CLI_SEED, FLAG(seed), "of the shuffle (default 0)"},
     {"--window-rows", "N", CLI_INT, FLAG(window_rows), "rows permuted together", 1},
     {"--order-lanes", "N", CLI_INT, FLAG(order_lanes),
      "lanes that a window takes rows from (default 8)", 1},
@@ -62,7 +63,7 @@ static hr_status find_step(const hr_dataset *rows, const which_flags *given, hr_
     hr_feed *feed = NULL;
     order.batch_rows = step_rows(given);
     order.shuffle = (hr_shuffle)given->shuffle;
-    order.seed = (uint64_t)given->seed;
+    order.seed = given->seed;
     order.window_rows = given->window_rows;
     order.order_lanes = given->order_lanes;
     order.first_epoch = given->epoch;
@@ -143,7 +144,7 @@ static hr_status print_step(const hr_dataset *source, const hr_batch *batch,
         to = (given->rank + 1) * rows / given->workers;
         printf(", rank %lld of %lld", (long long)given->rank, (long long)given->workers);
     }
-    printf(": %lld rows\n", (long long)(to - from));
+    printf(": %lld row%s\n", (long long)(to - from), to - from == 1 ? "" : "s");
     return print_rows(source, numbers, from, to, given->all, err);
 }
 

@@ -3,10 +3,12 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct cli_code {
     int code;
@@ -49,12 +51,23 @@ int cli_exit_code(hr_status status)
     return find_code(status)->code;
 }
 
+// What to try, unless the message says it; NULL: nothing.
+static const char *remedy_of(const cli_code *code, const char *message)
+{
+    if (strstr(message, "option '"))
+        return "headrace options tells what each may be";
+    if (strncmp(message, "--", 2) == 0 || strstr(message, "raise ") || strstr(message, "digest"))
+        return NULL;
+    return code->remedy;
+}
+
 int cli_fail(hr_status status, const hr_error *err)
 {
     const cli_code *code = find_code(status);
+    const char *remedy = remedy_of(code, err->message);
     fprintf(stderr, "headrace: %s\n", err->message[0] ? err->message : hr_status_name(status));
-    if (code->remedy)
-        fprintf(stderr, "try: %s\n", code->remedy);
+    if (remedy)
+        fprintf(stderr, "try: %s\n", remedy);
     return code->code;
 }
 
@@ -79,11 +92,26 @@ void cli_print_exit_codes(void)
 
 int cli_print(char *text)
 {
-    bool good = fputs(text, stdout) >= 0 && fflush(stdout) == 0;
-    int why = errno;
+    (void)fputs(text, stdout); // what failed is told by the flush
     hr_text_free(text);
-    if (good)
+    return cli_flush();
+}
+
+// Why standard output failed. An earlier print may have, and its errno is gone: a pipe that nobody reads can be seen.
+static int why_not_written(int errnum)
+{
+    struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    if (errnum)
+        return errnum;
+    return poll(&out, 1, 0) == 1 && (out.revents & POLLERR) ? EPIPE : EIO;
+}
+
+int cli_flush(void)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
         return CLI_OK;
+    int why = why_not_written(errno);
     if (why == EPIPE) // who read has what it wanted
         return 128 + SIGPIPE;
     fprintf(stderr, "headrace: standard output: %s\n", strerror(why));

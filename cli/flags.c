@@ -85,6 +85,21 @@ static int set_int(const cli_command *command, const cli_flag *flag, const char 
     return 0;
 }
 
+static int set_seed(const cli_command *command, const cli_flag *flag, const char *value,
+                    uint64_t *to)
+{
+    char *end = NULL;
+    errno = 0;
+    unsigned long long number = strtoull(value, &end, 10);
+    if (errno != 0 || *value < '0' || *value > '9' || *end != '\0') {
+        cli_usage(command->name, "%s takes a whole number from 0 to %llu, not '%s'", flag->name,
+                  (unsigned long long)UINT64_MAX, value);
+        return -1;
+    }
+    *to = (uint64_t)number;
+    return 0;
+}
+
 // Binary multiples, as "1GiB", "512M", "1.5g".
 static int set_bytes(const cli_command *command, const cli_flag *flag, const char *value,
                      int64_t *to)
@@ -177,6 +192,8 @@ static int set_flag(const cli_command *command, const cli_flag *flag, char *valu
         return 0;
     case CLI_INT:
         return set_int(command, flag, value, field);
+    case CLI_SEED:
+        return set_seed(command, flag, value, field);
     case CLI_BYTES:
         return set_bytes(command, flag, value, field);
     case CLI_SECONDS:

@@ -2,7 +2,11 @@
 // `headrace COMMAND ...`: finds the command's row and runs it.
 #include "cli.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const cli_command *const commands[] = {&cli_check,  &cli_inspect, &cli_cat,     &cli_diff,
@@ -67,7 +71,17 @@ static int help(int argc, char **argv)
     return CLI_OK;
 }
 
-int main(int argc, char **argv)
+// Standard streams that are closed would be the numbers of the next files that are opened, which prints would then
+// write to. A file larger than is allowed is an error with words, not a signal.
+static void begin(void)
+{
+    for (int fd = 0; fd < 3; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", O_RDWR) < 0)
+            exit(1);
+    (void)signal(SIGXFSZ, SIG_IGN);
+}
+
+static int run(int argc, char **argv)
 {
     if (argc < 2) {
         print_overview();
@@ -82,4 +96,11 @@ int main(int argc, char **argv)
     if (!command)
         return unknown_command(name);
     return command->run(command, argc - 2, argv + 2);
+}
+
+int main(int argc, char **argv)
+{
+    begin();
+    int code = run(argc, argv);
+    return code == CLI_OK ? cli_flush() : code;
 }

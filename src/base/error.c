@@ -148,7 +148,8 @@ hr_status hr__error_errno(hr_error *err, int errnum, const char *format, ...)
     va_start(args, format);
     vsnprintf(what, sizeof what, format, args);
     va_end(args);
-    return hr__error_set(err, status, "%s: %s", what, strerror_r(errnum, reason, sizeof reason));
+    return hr__error_set(err, status, "%s: %s%s", what, strerror_r(errnum, reason, sizeof reason),
+                         errnum == EMFILE ? " in this process: raise its limit (ulimit -n)" : "");
 }
 
 hr_status hr__error_copy(hr_error *to, const hr_error *from)

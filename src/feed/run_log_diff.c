@@ -211,6 +211,63 @@ static void say_log(hr_text *t, const run_log *log)
     hr__text_add(t, "\n");
 }
 
+// Steps of one log added up, from the start of an epoch on.
+typedef struct place {
+    const steps *log;
+    size_t next;
+    uint64_t epoch, rows, sum;
+} place;
+
+static bool advance(place *p)
+{
+    if (p->next == p->log->count)
+        return false;
+    const step *s = &p->log->items[p->next++];
+    if (s->epoch != p->epoch || p->next == 1)
+        p->rows = p->sum = 0;
+    p->epoch = s->epoch;
+    p->rows += s->rows;
+    p->sum += s->sum;
+    return true;
+}
+
+static int by_place(const place *a, const place *b)
+{
+    if (a->epoch != b->epoch)
+        return a->epoch < b->epoch ? -1 : 1;
+    return a->rows < b->rows ? -1 : a->rows > b->rows;
+}
+
+// Steps of other sizes: the same rows in the same order have the same sums wherever both logs end a step.
+static void say_other_steps(hr_text *t, const steps *a, const steps *b)
+{
+    place p = {.log = a}, q = {.log = b}, same = {0};
+    size_t places = 0;
+    bool more = advance(&p) && advance(&q);
+    hr__text_add(t, "steps of other sizes compare where both end a step: ");
+    while (more) {
+        int order = by_place(&p, &q);
+        if (order == 0 && p.sum != q.sum) {
+            hr__text_add(t, "rows %llu to %llu of epoch %llu differ\n",
+                         (unsigned long long)(same.epoch == p.epoch ? same.rows : 0),
+                         (unsigned long long)(p.rows - 1), (unsigned long long)p.epoch);
+            return;
+        }
+        if (order == 0) {
+            same = p;
+            places++;
+        }
+        more = (order > 0 || advance(&p)) && (order < 0 || advance(&q));
+    }
+    if (places)
+        hr__text_add(
+            t,
+            "at all %zu of these places, to row %llu of epoch %llu, the rows before are the same\n",
+            places, (unsigned long long)same.rows, (unsigned long long)same.epoch);
+    else
+        hr__text_add(t, "there is no such place\n");
+}
+
 static void say_difference(hr_text *t, const step *a, const step *b, size_t before)
 {
     const step *first = !a ? b : !b ? a : by_step(a, b) <= 0 ? a : b;
@@ -248,6 +305,8 @@ hr_status hr_digest_diff(const char *a, const char *b, bool *same_out, char **te
     else
         say_difference(&t, n < p->count ? &p->items[n] : NULL, n < q->count ? &q->items[n] : NULL,
                        n);
+    if (n < p->count && n < q->count && p->items[n].rows != q->items[n].rows)
+        say_other_steps(&t, p, q);
     status = hr__text_take(&t, text_out, err);
 out:
     hr__text_finish(&t);

@@ -91,6 +91,17 @@ static void diff__the_first_difference_is_named(void **state)
     check(put("s", HEAD "0 0 4 0a 01\n0 2 4 0c 03\n"), a, false, "epoch 0, step 1");
 }
 
+static void diff__steps_of_other_sizes_compare_where_both_end(void **state)
+{
+    const char *a = put("sa", HEAD "0 0 4 01 01\n0 1 4 02 02\n0 2 4 04 03\n1 0 4 10 04\n");
+    check(a, put("sb", HEAD "0 0 6 02 01\n0 1 6 05 02\n1 0 4 10 04\n"), false,
+          "all 2 of these places, to row 4 of epoch 1");
+    check(a, put("sc", HEAD "0 0 6 02 01\n0 1 6 06 02\n1 0 4 10 04\n"), false,
+          "rows 0 to 11 of epoch 0");
+    check(a, put("sd", HEAD "0 0 8 03 01\n0 1 4 05 02\n"), false, "rows 8 to 11 of epoch 0");
+    check(a, put("se", HEAD "0 0 5 02 01\n"), false, "no such place");
+}
+
 static void diff__what_is_no_digest_is_refused(void **state)
 {
     const char *a = put("u", HEAD "0 0 4 0a 01\n");
@@ -107,6 +118,7 @@ int main(void)
         cmocka_unit_test(diff__same_runs_are_the_same),
         cmocka_unit_test(diff__sums_add_up_over_ranks),
         cmocka_unit_test(diff__the_first_difference_is_named),
+        cmocka_unit_test(diff__steps_of_other_sizes_compare_where_both_end),
         cmocka_unit_test(diff__what_is_no_digest_is_refused),
     };
     (void)snprintf(folder, sizeof folder, "/tmp/hr-digest-XXXXXX");
