@@ -253,13 +253,13 @@ static void open_ahead(void *a, int64_t index, int64_t unused)
     hr__files_unref(&files);
 }
 
-void hr__files_will_need(hr_files *files, size_t index)
+void hr__files_will_need(hr_files *files, size_t index, bool footer)
 {
     if (index >= files->count)
         return;
     hr__mutex_lock(&files->mutex);
     file *f = &files->files[index];
-    bool wanted = !f->reader && !f->opening && !f->failed;
+    bool wanted = !f->reader && !(footer && f->known) && !f->opening && !f->failed;
     hr__mutex_unlock(&files->mutex);
     if (wanted &&
         !hr__io_submit(files->runtime, open_ahead, hr__files_ref(files), (int64_t)index, 0))
@@ -272,9 +272,9 @@ hr_status hr__files_open_all(hr_files *files, hr_error *err)
     int32_t count;
     enum { AHEAD = 16 };
     for (size_t i = 0; i < HR_MIN(files->count, (size_t)AHEAD); i++)
-        hr__files_will_need(files, i);
+        hr__files_will_need(files, i, true);
     for (size_t i = 0; i < files->count; i++) {
-        hr__files_will_need(files, i + AHEAD);
+        hr__files_will_need(files, i + AHEAD, true);
         HR_TRY(hr__files_fragments(files, i, &infos, &count, err));
         HR_TRY(hr__runtime_check(files->runtime, err));
     }

@@ -40,7 +40,8 @@ HR_USE_RESULT hr_status hr__files_add_footers(hr_files *files, uint64_t *h, hr_e
 HR_USE_RESULT hr_status hr__files_acquire(hr_files *files, size_t index, hr_reader **out,
                                           hr_error *err);
 void hr__files_release(hr_files *files, size_t index);
-void hr__files_will_need(hr_files *files, size_t index); // opens it on the io pool
+// Opens it on the io pool; when the footer alone is wanted, unless that was read before.
+void hr__files_will_need(hr_files *files, size_t index, bool footer);
 // Fragments of one file, known once it was opened; copied, so they stay when it is closed.
 HR_USE_RESULT hr_status hr__files_fragments(hr_files *files, size_t index,
                                             const hr_fragment_info **out, int32_t *count_out,

@@ -20,7 +20,7 @@ struct hr_units {
     HR_VEC(hr_unit) list;    // permutation
     uint32_t *order;
     size_t list_at;
-    bool passing;
+    bool passing; // of files the footers alone are wanted
     struct inner_run *inner;
     hr_share *share; // borrowed
     hr_shuffler *shuffler;
@@ -203,7 +203,7 @@ static hr_status next_of_files(hr_units *u, hr_unit *out, hr_error *err)
         if (u->fragment == 0) {
             int64_t most = u->passing ? FILES_AHEAD_PASSING : FILES_AHEAD;
             for (int64_t ahead = 1; ahead <= most; ahead++)
-                hr__files_will_need(files, (size_t)(u->part + ahead));
+                hr__files_will_need(files, (size_t)(u->part + ahead), u->passing);
         }
         HR_TRY(hr__files_fragments(files, (size_t)u->part, &infos, &count, err));
         if (u->fragment < count) {
@@ -330,6 +330,7 @@ static hr_status fill_list(hr_units *u, hr_error *err)
     hr_status status;
     if (u->list.count == 0)
         HR_TRY(open_footers(u->pipe, err));
+    hr__units_set_passing(u->children[0], true);
     while ((status = hr__units_next(u->children[0], &unit, err)) == HR_OK)
         HR_TRY(HR_VEC_PUSH(&u->list, unit, err));
     if (status != HR_END)
