@@ -318,6 +318,8 @@ typedef struct hr_check_figures {
     int64_t stall_count;
     const hr_trainer_life *const *lives; /**< as hr_trainer_result has them */
     int64_t life_count;
+    const hr_trainer_dataset *others; /**< datasets that were read besides: their stages */
+    int64_t other_count;
 } hr_check_figures;
 /** The same page for a trainer that is no check and measured itself. dataset: that was read. Freed with
  *  hr_text_free. INVALID: samples do not ascend. */

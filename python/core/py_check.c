@@ -10,7 +10,8 @@ typedef struct page_arrays {
     const char **stalls;
     hr_trainer_life *life_rows;
     const hr_trainer_life **lives; // of life_rows
-    Py_ssize_t worker_count, sample_count, stall_count, life_count;
+    hr_trainer_dataset *others;
+    Py_ssize_t worker_count, sample_count, stall_count, life_count, other_count;
 } page_arrays;
 
 static void arrays_free(page_arrays *a)
@@ -23,6 +24,7 @@ static void arrays_free(page_arrays *a)
     free(a->stalls);
     free(a->life_rows);
     free(a->lives);
+    free(a->others);
 }
 
 static double *take_delays(PyObject *list, size_t *count_out)
@@ -104,6 +106,24 @@ static int take_ends(PyObject *stalls, PyObject *lives, page_arrays *a)
     return 0;
 }
 
+static int take_others(py_state *state, PyObject *others, page_arrays *a)
+{
+    a->other_count = PyList_Size(others);
+    a->others = calloc((size_t)a->other_count + 1, sizeof *a->others);
+    if (!a->others) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < a->other_count; i++) {
+        PyObject *dataset = NULL;
+        if (!PyArg_ParseTuple(PyList_GetItem(others, i), "sO!", &a->others[i].name,
+                              state->dataset_type, &dataset))
+            return -1;
+        a->others[i].dataset = ((py_dataset *)dataset)->handle;
+    }
+    return 0;
+}
+
 static int take_arrays(PyObject *workers, PyObject *samples, page_arrays *a)
 {
     a->worker_count = PyList_Size(workers);
@@ -128,7 +148,7 @@ PyObject *py_check_page(PyObject *module, PyObject *args)
 {
     py_state *state = py_module_state(module);
     PyObject *runtime = NULL, *dataset = NULL, *workers = NULL, *samples = NULL, *result = NULL;
-    PyObject *stalls = NULL, *lives = NULL;
+    PyObject *stalls = NULL, *lives = NULL, *others = NULL;
     hr_stream_stats busy = {0};
     hr_check_figures f = {.size = sizeof f, .stream = &busy};
     unsigned long long peak = 0;
@@ -136,14 +156,17 @@ PyObject *py_check_page(PyObject *module, PyObject *args)
     page_arrays a = {0};
     char *text = NULL;
     hr_error err = HR_ERROR_INIT;
-    if (!PyArg_ParseTuple(args, "O!O!zp(dddddddd)KO!O!O!O!", state->runtime_type, &runtime,
+    if (!PyArg_ParseTuple(args, "O!O!zp(dddddddd)KO!O!O!O!O!", state->runtime_type, &runtime,
                           state->dataset_type, &dataset, &f.title, &touch, &busy.storage_s,
                           &busy.decompress_s, &busy.decode_s, &busy.transform_s, &busy.function_s,
                           &busy.batch_s, &busy.spill_s, &busy.memory_s, &peak, &PyList_Type,
                           &workers, &PyList_Type, &samples, &PyList_Type, &stalls, &PyList_Type,
-                          &lives))
+                          &lives, &PyList_Type, &others))
         return NULL;
-    if (take_arrays(workers, samples, &a) == 0 && take_ends(stalls, lives, &a) == 0) {
+    if (take_arrays(workers, samples, &a) == 0 && take_ends(stalls, lives, &a) == 0 &&
+        take_others(state, others, &a) == 0) {
+        f.others = a.others;
+        f.other_count = a.other_count;
         f.touch = touch;
         f.stalls = a.stalls;
         f.stall_count = a.stall_count;

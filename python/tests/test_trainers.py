@@ -269,6 +269,7 @@ def test_every_run_leaves_a_page_in_its_folder(run_config):
         tree = xml.parseString(f.read())
     texts = lambda tag: [''.join(n.data for n in e.childNodes if n.nodeType == n.TEXT_NODE) for e in tree.getElementsByTagName(tag)]
     assert texts('h1') == ['run'] and texts('title')[0] == 'headrace: run'
+    assert 'Dataset valid' in texts('p')
     assert {'Where the time went', 'Batch delays', 'Stages', 'Workers', 'Lives'} <= set(texts('h2'))
     assert 'worker 0: RuntimeError: no <more>' in texts('td') and 'rank 1' in texts('text')
     assert any(t.endswith('at work') for t in texts('text'))
@@ -533,6 +534,22 @@ def test_a_torch_worker_that_fails_is_told_of_and_nobody_hangs(line, run_config)
         group.all_reduce(torch.ones(1))
     with pytest.raises(LookupError, match='no more'):
         train.TorchTrainer(loop, scaling_config=ScalingConfig(num_workers=2), run_config=run_config()).fit()
+
+
+def test_a_torch_worker_that_others_left_alone_is_told_why(run_config):
+    pytest.importorskip('torch')
+
+    def loop():
+        import torch
+        import torch.distributed as group
+
+        from headrace import train
+        for b in train.get_dataset_shard().iter_batches(batch_size=50, tail='uneven'):
+            group.all_reduce(torch.ones(1))
+    with pytest.raises(Exception) as told:
+        train.TorchTrainer(loop, scaling_config=ScalingConfig(num_workers=2), datasets={'train': hr.range(101)},
+                           run_config=run_config()).fit()
+    assert any("were given 1, 2 batches: tail='pad'" in note for note in told.value.__notes__)
 
 
 def test_a_tensorflow_trainer_has_a_strategy_of_all_workers(line, run_config):

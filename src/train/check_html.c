@@ -364,6 +364,12 @@ static void print_stages(const hr_check_report *report, hr_text *out)
     if (report->bulk) // streamed, the transform is a part of what follows
         hr__html_stages(report->prep_stats_json, out);
     hr__html_stages(report->stats_json, out);
+    for (int64_t i = 0; i < report->other_count; i++) {
+        hr__text_add(out, "<p class=\"soft\">Dataset ");
+        hr__html_escape(out, report->others[i].name);
+        hr__text_add(out, "</p>\n");
+        hr__html_stages(report->others_stats_json[i], out);
+    }
     hr__text_add(out, "<details><summary class=\"soft\">as text</summary>\n<pre>");
     hr__html_escape(out, report->bulk && report->prep_stats ? report->prep_stats : "");
     hr__html_escape(out, report->stats ? report->stats : "");

@@ -154,7 +154,9 @@ static void page__of_a_trainer_has_its_figures(void **state)
                           .stalls = (const char *[]){"worker 0 waits & waits"},
                           .stall_count = 1,
                           .lives = lives,
-                          .life_count = 2};
+                          .life_count = 2,
+                          .others = &(hr_trainer_dataset){.name = "<valid>", .dataset = d},
+                          .other_count = 1};
     assert_ok(hr_check_print_page(rt, d, &f, &page, &err), &err);
     const char *const wanted[] = {"<h1>&lt;run&gt;</h1>",
                                   "<title>headrace: &lt;run&gt;</title>",
@@ -166,6 +168,7 @@ static void page__of_a_trainer_has_its_figures(void **state)
                                   "Batch delays",
                                   "failed: &lt;oops&gt;",
                                   "Worker 0 waited longest: 500.00ms of 1.00s.",
+                                  "Dataset &lt;valid&gt;</p>",
                                   "<li>worker 0 waits &amp; waits</li>",
                                   "<td>the start</td><td>worker &lt;1&gt; died</td>",
                                   "<td>checkpoint 7</td><td>done</td>"};

@@ -13,6 +13,8 @@ static const hr_option_row page_rows[] = {
      "lines of the watchdog"},
     {"life_count", HR_OPTION_INT, offsetof(hr_check_figures, life_count), 0, 0, INT64_MAX, NULL,
      "starts of the workers"},
+    {"other_count", HR_OPTION_INT, offsetof(hr_check_figures, other_count), 0, 0, 1024, NULL,
+     "datasets that were read besides"},
 };
 static const hr_option_table page_table =
     HR_CALL_OPTION_TABLE("figures", hr_check_figures, page_rows, NULL);
@@ -59,6 +61,19 @@ static hr_status take_samples(hr_check_report *report, const hr_check_sample *sa
     return HR_OK;
 }
 
+static hr_status take_others(hr_check_report *report, const hr_check_figures *f, hr_error *err)
+{
+    if (f->other_count == 0)
+        return HR_OK;
+    HR_TRY(hr__alloc_zero((size_t)f->other_count, sizeof *report->others_stats_json,
+                          &report->others_stats_json, err));
+    report->others = f->others;
+    report->other_count = f->other_count;
+    for (int64_t i = 0; i < f->other_count; i++)
+        HR_TRY(hr_dataset_stats(f->others[i].dataset, true, &report->others_stats_json[i], err));
+    return HR_OK;
+}
+
 static hr_status fill_report(hr_check_report *report, hr_runtime *runtime,
                              const hr_dataset *dataset, const hr_check_figures *f, hr_error *err)
 {
@@ -84,6 +99,7 @@ static hr_status fill_report(hr_check_report *report, hr_runtime *runtime,
     hr__dataset_source_name(dataset, report->source, sizeof report->source);
     hr__dataset_stage_name(dataset, report->plan, sizeof report->plan);
     hr__check_attribute(report);
+    HR_TRY(take_others(report, f, err));
     HR_TRY(hr_dataset_stats(dataset, true, &report->stats_json, err));
     return hr_dataset_stats(dataset, false, &report->stats, err);
 }
@@ -101,6 +117,9 @@ hr_status hr_check_print_page(hr_runtime *runtime, const hr_dataset *dataset,
         status = hr_check_print_html(report, out, err);
     hr_text_free(report->stats);
     hr_text_free(report->stats_json);
+    for (int64_t i = 0; i < report->other_count; i++)
+        hr_text_free(report->others_stats_json[i]);
+    hr__free(report->others_stats_json);
     hr__free(report->workers);
     hr__free(report);
     return status;

@@ -81,6 +81,9 @@ struct hr_check_report {
     int64_t stall_count;
     const hr_trainer_life *const *lives;
     int64_t life_count;
+    const hr_trainer_dataset *others;
+    char **others_stats_json; // of each
+    int64_t other_count;
 };
 
 // ingest_check.c: of all workers, from those of each.

@@ -55,15 +55,18 @@ class Page:
         if len(self.samples) > _SAMPLES_MAX:
             self.samples, self.every_s = self.samples[::2], 2 * self.every_s
 
-    def text(self, dataset, result, *, title=None, touch=False):
+    def text(self, datasets, result, *, title=None, touch=False):
+        """datasets: those of the trainer by name, the one that it learns from first."""
+        (_, first), *others = datasets.items()
         workers = [_row(w) for w in result.workers]
         if len(self.samples) > 1:  # a short run's last batches, and no rate over too short a time
             self._add(result.seconds, sum(w['rows'] for w in result.workers))
             if len(self.samples) > 3:
                 del self.samples[-2]
         lives = [(float(life['seconds']), life['from_checkpoint'], life['reason']) for life in result.lives]
-        return _core.check_page(runtime(), dataset._handle, title, touch, tuple(result.busy[key] for key, _ in CAUSES),
-                                result.peak_bytes, workers, self.samples, self.stalls, lives)
+        return _core.check_page(runtime(), first._handle, title, touch, tuple(result.busy[key] for key, _ in CAUSES),
+                                result.peak_bytes, workers, self.samples, self.stalls, lives,
+                                [(name, d._handle) for name, d in others])
 
 
 def _row(worker):

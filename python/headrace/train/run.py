@@ -109,6 +109,11 @@ class Run:
             config=self.config if isinstance(self.config, dict) else None, peak_bytes=known['peak_bytes'])
         if status and not self._stopped:
             result.error = _error_of(workers, known['lives'], message)
+            if self.trainer._steps_together and len({w['batches'] for w in workers}) > 1 and any(
+                    w['end'] == 'done' for w in workers):  # nobody is left who would call them
+                result.error.add_note('workers that wait for each other at each step were given '
+                                      + ', '.join(str(w['batches']) for w in workers)
+                                      + " batches: tail='pad' or drop_last=True makes them equal")
         if self._temporary:
             shutil.rmtree(self._temporary, ignore_errors=True)
         self._write_page(result)
@@ -119,9 +124,9 @@ class Run:
         t = self.trainer
         if self.page is None:
             return
-        dataset = t.datasets.get('train') or next(iter(t.datasets.values()))
+        datasets = dict(sorted(t.datasets.items(), key=lambda item: item[0] != 'train'))
         try:
-            text = self.page.text(dataset, result, title=t._page_title(self), touch=t.touch)
+            text = self.page.text(datasets, result, title=t._page_title(self), touch=t.touch)
             for path in (t.html, None if self.folder is None else os.path.join(self.folder, FILE)):
                 if path is not None:
                     with open(path, 'w', encoding='utf-8') as f:
