@@ -5,7 +5,7 @@
 //      time |#######----|  1.2 s of 40 tasks, 0.9 s at work        # at work (cpu)   - waiting, for storage or a core
 //     bytes |####|         38 MiB, 982,038 rows
 //
-// All stages of a dataset have one scale for the time and one for the bytes, so that the longest bar is the dearest stage.
+// All stages of a dataset have one scale for the time and one for the bytes: the longest bar is the dearest stage.
 #include "train/check_parts.h"
 
 #include <jansson.h>
