@@ -7,8 +7,8 @@
 #include "plan/order.h"
 #include "plan/plan_internal.h"
 
-// A function's call behind a window shuffle, when it names no batch_rows, by the footers: as large as a lane's share of a
-// round, and no larger than this, so that a round has room in small budgets.
+// A function's call behind a window shuffle, when it names no batch_rows, by the footers: as large as a lane's share of
+// a round, and no larger than this, so that a round has room in small budgets.
 #define HR_LANE_CALL_BYTES (512 << 10)
 
 typedef struct hr_lanes hr_lanes;

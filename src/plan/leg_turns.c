@@ -15,15 +15,20 @@
 #include "base/os.h"
 #include "plan/stream_parts.h"
 
-#define STUCK_NS     (500ull * 1000 * 1000)
-#define HOPELESS_NS  (60ull * 1000 * 1000 * 1000) // others may give room back meanwhile
+#define STUCK_NS    (500ull * 1000 * 1000)
+#define HOPELESS_NS (5ull * 1000 * 1000 * 1000)
+#define PATIENCE_NS                                                                                \
+    (60ull * 1000 * 1000 * 1000) // others have more than their own, which may come back
 #define SQUEEZED_MAX 5
 
 // --- what is known, lock held ---
 
 static int32_t squeezed_max(const hr_stream *s)
 {
-    return s->cut.rows == 0 || hr__pipe_has_function(s->pipe) ? 1 : SQUEEZED_MAX;
+    bool smaller = s->cut.rows > 0 && !hr__pipe_has_calls(s->pipe);
+    if (s->options.shuffle == HR_SHUFFLE_WINDOW)
+        smaller &= !hr__pipe_has_function(s->pipe);
+    return smaller ? SQUEEZED_MAX : 1;
 }
 
 static hr_leg *leg_at(const hr_stream *s, int64_t rank)
@@ -118,7 +123,8 @@ static void fail_leg(hr_leg *l)
     hr_error err = HR_ERROR_INIT;
     if (!l->refused)
         (void)HR_FAIL(&l->why, HR_LIMIT,
-                      "the rows that one step needs at once found no room for %.0f s: close other "
+                      "the rows that one step needs at once (batch_rows, window_rows) found no "
+                      "room for %.0f s: close other "
                       "work, or give a larger memory budget",
                       (double)l->stuck_ns * 1e-9);
     hr__error_copy(&err, &l->why);
@@ -138,7 +144,8 @@ static void free_leg(hr_leg *l)
         return;
     }
     if (s->squeezed == squeezed_max(s)) {
-        if (l->refused || l->stuck_ns >= HOPELESS_NS)
+        uint64_t patience = hr__share_has_all(s->share) ? HOPELESS_NS : PATIENCE_NS;
+        if (l->refused || l->stuck_ns >= patience)
             fail_leg(l);
         return;
     }

@@ -95,6 +95,32 @@ bool hr__pipe_has_function(const hr_pipe *pipe)
     return false;
 }
 
+// Whether a function's calls would be others in smaller tasks: only one that is called for so many rows as they are
+// read does not notice.
+static bool has_calls(const hr_branch *b)
+{
+    int32_t functions = 0;
+    bool exact = !b->sample_count;
+    for (int32_t i = 0; i < b->stage_count; i++) {
+        const hr_stage *stage = &b->stages[i];
+        if (stage->kind == HR_STAGE_PROGRAM)
+            exact &= functions > 0 || !hr__program_has_predicate(stage->program);
+        else if (functions++ > 0 || !stage->node->batch_rows || !exact)
+            return true;
+    }
+    return false;
+}
+
+bool hr__pipe_has_calls(const hr_pipe *pipe)
+{
+    if (pipe->branch && has_calls(pipe->branch))
+        return true;
+    for (int32_t i = 0; i < pipe->child_count; i++)
+        if (hr__pipe_has_calls(pipe->children[i]))
+            return true;
+    return false;
+}
+
 bool hr__pipe_has_inner(const hr_pipe *p)
 {
     if (p->branch && p->branch->inner)

@@ -230,6 +230,8 @@ HR_USE_RESULT hr_status hr__pipe_lower(const hr_dataset *dataset, hr_pipe **out,
 void hr__pipe_free(hr_pipe **pipe);
 bool hr__pipe_row_exact(const hr_pipe *pipe);
 bool hr__pipe_has_function(const hr_pipe *pipe);
+bool hr__pipe_has_calls(
+    const hr_pipe *pipe); // functions that would be called otherwise in smaller tasks
 bool hr__pipe_has_inner(const hr_pipe *pipe);         // some of its units are made by running
 bool hr__pipe_is_resident(const hr_pipe *pipe);       // blocks in memory, to which nothing is done
 void hr__pipe_set_busy(hr_pipe *pipe, hr_busy *busy); // who pays for inner runs

@@ -378,7 +378,8 @@ static hr_read_config read_config(const hr_stream *s, const hr_leg_start *start,
     bool blocks = s->cut.rows == 0, window = o->shuffle == HR_SHUFFLE_WINDOW;
     int64_t task_bytes = blocks ? hr__pipe_unit_bytes(s->pipe) : HR_TASK_BYTES;
     int64_t ahead = HR_MAX(s->share_bytes * o->ranks, task_bytes * threads);
-    int shift = hr__pipe_has_function(s->pipe) || !s->squeezed ? 0 : 3 * (s->squeezed - 1);
+    bool smaller = s->squeezed > 1 && !hr__pipe_has_calls(s->pipe);
+    int shift = smaller ? 3 * (s->squeezed - 1) : 0;
     return (hr_read_config){
         .pipe = s->pipe,
         .share = s->share,

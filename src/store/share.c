@@ -175,6 +175,18 @@ uint64_t hr__share_most(hr_share *share)
     return bytes;
 }
 
+bool hr__share_has_all(hr_share *share)
+{
+    hr_store *store = share->store;
+    uint64_t promised = 0;
+    hr__mutex_lock(&store->lock);
+    uint64_t others = store->used_bytes - store->idle_bytes - share->used;
+    for (const hr_share *s = store->shares; s; s = s->next)
+        promised += s != share && s->open ? HR_MIN(s->used, s->promised) : 0;
+    hr__mutex_unlock(&store->lock);
+    return others <= promised;
+}
+
 void hr__share_raise(hr_share *share, uint64_t least)
 {
     hr_store *store = share->store;

@@ -76,6 +76,8 @@ uint64_t hr__share_promised(hr_share *share);
 uint64_t hr__share_lease_bytes(const hr_share *share); // that its consumers may keep, all together
 uint64_t
 hr__share_most(hr_share *share); // that it can have at most, beside what others are promised
+// Whether others hold nothing but what they were promised: it will have more only when they are closed.
+bool hr__share_has_all(hr_share *share);
 void hr__share_raise(hr_share *share, uint64_t least); // more than was thought, as far as there is
 // As hr__store_create, of a share (NULL: of none).
 HR_USE_RESULT hr_status hr__store_create_in(hr_store *store, hr_share *share, size_t bytes,
