@@ -52,7 +52,7 @@ extern "C" {
 typedef struct hr_expr hr_expr;
 
 /** Reads the text form. *out is a reference, as in all of these. INVALID: the message has the position and what was
- *  expected there; LIMIT: it is too long or too deep. */
+ *  expected there, or says that it is too long or too deep. */
 HR_API HR_USE_RESULT hr_status hr_expr_parse(const char *text, hr_expr **out, hr_error *err);
 /** A column by its name, which is looked up when the expression meets a schema. */
 HR_API HR_USE_RESULT hr_status hr_expr_column(const char *name, hr_expr **out, hr_error *err);
