@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Functions of the user in processes of their own: the runtime's side.
+// Functions of the user in processes of their own: the runtime's side. Here the calls; udf_process.c has the processes.
 //
 // A call takes an idle process (or has one more started, up to the limit), copies the block into the process's input
 // segment, and waits for the answer on the socket. Who waits is the calling thread, in slices, so that an
@@ -17,63 +17,13 @@
 // The mutex guards the slots' states alone. A slot that is not EMPTY or IDLE belongs to one thread, which uses its
 // socket and segments without a lock. Nothing is held during I/O.
 #include "base/log.h"
-#include "base/thread.h"
 #include "block/wire.h"
-#include "exec/exec.h"
-#include "exec/udf_growth.h"
+#include "exec/udf_parts.h"
 #include "exec/udf_wire.h"
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-#define SLICE_NS      ((uint64_t)50 * 1000000)
-#define PROCESSES_MAX 256
-#define ARGS_MAX      64
-
-typedef enum slot_state {
-    SLOT_EMPTY,
-    SLOT_WANTED,  // the supervisor's
-    SLOT_STARTED, // its caller's from here
-    SLOT_FAILED,
-    SLOT_BUSY,
-    SLOT_IDLE,
-} slot_state;
-
-typedef struct segment {
-    int fd; // -1: none
-    uint64_t bytes;
-    void *memory; // input only: mapped for writing
-} segment;
-
-typedef struct slot {
-    slot_state state;
-    pid_t pid;
-    int fd; // our end of the pair
-    bool begun;
-    segment in, out;
-    hr_udf_growth growth;
-    hr_error failure; // FAILED: why
-} slot;
-
-struct hr_udf {
-    hr_runtime *runtime; // a reference
-    pid_t pid;           // of the process that opened it
-    char *name;
-    char *argv[ARGS_MAX + 1];
-    int payload_fd;
-    uint64_t payload_bytes;
-    int processes_max;
-    _Atomic int64_t replaced; // processes, because of their growth
-    int wake_fd;              // readable once it closes: whoever polls sees it
-    hr_thread supervisor;
-    hr_mutex mutex;
-    hr_cond changed;           // a slot's state, closing, or the last caller left
-    bool closing;              // guards: mutex
-    int callers;               // guards: mutex
-    slot slots[PROCESSES_MAX]; // guards: mutex, for the state; see above
-};
 
 // A result on the pipeline's heap.
 typedef struct result {
@@ -81,54 +31,6 @@ typedef struct result {
     void *memory;
     uint64_t forced_bytes; // charged by force and not scratch; 0: it is scratch
 } result;
-
-// --- memory ---
-
-// Charged in full when made. What the ledger refuses even after the idle pages went is charged all the same: a
-// function that was called must be able to answer, and there are no more segments than two a process.
-static void charge(hr_udf *udf, uint64_t bytes)
-{
-    hr_ledger *ledger = hr__runtime_ledger(udf->runtime);
-    if (hr__ledger_try_charge(ledger, HR_LEDGER_HEAP, bytes))
-        return;
-    hr__store_trim(hr__runtime_store(udf->runtime), bytes);
-    hr__scratch_trim(hr__runtime_scratch(udf->runtime));
-    if (!hr__ledger_try_charge(ledger, HR_LEDGER_HEAP, bytes))
-        hr__ledger_force_charge(ledger, HR_LEDGER_HEAP, bytes);
-}
-
-static void segment_drop(hr_udf *udf, segment *s)
-{
-    if (s->fd < 0)
-        return;
-    hr__unmap(s->memory, s->bytes);
-    hr__close_fd(&s->fd);
-    hr__ledger_uncharge(hr__runtime_ledger(udf->runtime), HR_LEDGER_HEAP, s->bytes);
-    *s = (segment){-1, 0, NULL};
-}
-
-// Makes the segment at least so large; a new one when it is too small. Half as much again, so that blocks that grow a
-// little each time do not make a segment each.
-static hr_status segment_fit(hr_udf *udf, segment *s, uint64_t bytes, bool map, hr_error *err)
-{
-    hr_status status;
-    if (s->fd >= 0 && s->bytes >= bytes)
-        return HR_OK;
-    uint64_t room = bytes + bytes / 2 + HR_UDF_GRAIN_BYTES - 1;
-    room -= room % HR_UDF_GRAIN_BYTES;
-    segment_drop(udf, s);
-    segment made = {-1, room, NULL};
-    charge(udf, room);
-    HR_GO(hr__memfd("headrace-function", room, &made.fd, err));
-    if (map)
-        HR_GO(hr__map_fd(made.fd, 0, room, HR_MAP_WRITE, &made.memory, err));
-    *s = made;
-    return HR_OK;
-out:
-    hr__close_fd(&made.fd);
-    hr__ledger_uncharge(hr__runtime_ledger(udf->runtime), HR_LEDGER_HEAP, room);
-    return status;
-}
 
 static void result_release(void *owner)
 {
@@ -154,7 +56,7 @@ static hr_status result_make(hr_udf *udf, uint64_t bytes, result **out, hr_error
         status = hr__alloc_aligned(bytes + HR_SPAN_PAD_BYTES, 64, &r->memory, err);
         if (status == HR_OK) {
             r->forced_bytes = bytes + HR_SPAN_PAD_BYTES;
-            charge(udf, r->forced_bytes);
+            hr__udf_charge(udf, r->forced_bytes);
         }
     }
     if (status) {
@@ -166,177 +68,19 @@ static hr_status result_make(hr_udf *udf, uint64_t bytes, result **out, hr_error
     return HR_OK;
 }
 
-// --- starting and ending processes ---
-
-static hr_status spawn_process(hr_udf *udf, slot *s, hr_error *err)
-{
-    int pair[2] = {-1, -1};
-    char where[48];
-    hr_status status;
-    HR_TRY(hr__socket_pair(pair, err));
-    (void)snprintf(where, sizeof where, "HEADRACE_FUNCTION_FD=%d", pair[1]);
-    const char *env[] = {where, NULL};
-    hr_spawn spawn = {.argv = (const char *const *)udf->argv,
-                      .env = env,
-                      .keep_fds = &pair[1],
-                      .keep_fd_count = 1,
-                      .die_with_parent = true};
-    HR_GO(hr__spawn(&spawn, &s->pid, err));
-    s->fd = pair[0];
-    pair[0] = -1;
-    s->begun = false;
-    s->growth = (hr_udf_growth){0};
-    hr__trace(HR_TOPIC_WORKER, "function '%s': process %ld started", udf->name, (long)s->pid);
-out:
-    hr__close_fd(&pair[0]);
-    hr__close_fd(&pair[1]);
-    if (status)
-        hr__error_context(err, "function '%s'", udf->name);
-    return status;
-}
-
-// Ends the process whatever it is at, and empties the slot. Returns its exit code.
-static int end_process(hr_udf *udf, slot *s, bool by_us)
-{
-    int code = 0;
-    bool ended = false;
-    hr__close_fd(&s->fd);
-    if (!by_us) {
-        // It hung up: it is ending by itself and its code tells why, unless it only closed the socket.
-        for (int i = 0; i < 100 && !ended; i++) {
-            if (hr__reap(s->pid, false, &ended, &code, NULL))
-                ended = true;
-            if (!ended)
-                hr__sleep_ns(2000000);
-        }
-    }
-    if (!ended) {
-        kill(s->pid, SIGKILL);
-        (void)!hr__reap(s->pid, true, &ended, &code, NULL);
-    }
-    segment_drop(udf, &s->in);
-    segment_drop(udf, &s->out);
-    hr__mutex_lock(&udf->mutex);
-    s->state = SLOT_EMPTY;
-    hr__cond_broadcast(&udf->changed);
-    hr__mutex_unlock(&udf->mutex);
-    return code;
-}
-
-static slot *find_slot(hr_udf *udf, slot_state state)
-{
-    for (int i = 0; i < udf->processes_max; i++)
-        if (udf->slots[i].state == state)
-            return &udf->slots[i];
-    return NULL;
-}
-
-static void supervise(void *arg)
-{
-    hr_udf *udf = arg;
-    hr__mutex_lock(&udf->mutex);
-    while (!udf->closing || udf->callers > 0) {
-        slot *s = find_slot(udf, SLOT_WANTED);
-        if (!s) {
-            hr__cond_wait(&udf->changed, &udf->mutex);
-            continue;
-        }
-        hr__mutex_unlock(&udf->mutex);
-        hr_error failure = HR_ERROR_INIT;
-        hr_status status = spawn_process(udf, s, &failure);
-        hr__mutex_lock(&udf->mutex);
-        s->failure = failure;
-        s->state = status ? SLOT_FAILED : SLOT_STARTED;
-        hr__cond_broadcast(&udf->changed);
-    }
-    hr__mutex_unlock(&udf->mutex);
-    for (int i = 0; i < udf->processes_max; i++)
-        if (udf->slots[i].state == SLOT_IDLE)
-            end_process(udf, &udf->slots[i], true);
-}
-
-// Whether a call may go on waiting. Not under the mutex.
-static hr_status check_wanted(hr_udf *udf, hr_error *err)
-{
-    HR_TRY(hr__runtime_check(udf->runtime, err));
-    if (hr__flow_is_unwanted())
-        return HR_FAIL(err, HR_CANCELLED, "nobody wants the result of function '%s' any more",
-                       udf->name);
-    return HR_OK;
-}
-
-static hr_status check_open(hr_udf *udf, hr_error *err)
-{
-    if (udf->closing)
-        return HR_FAIL(err, HR_CANCELLED, "function '%s' was closed", udf->name);
-    return hr__runtime_check(udf->runtime, err);
-}
-
-// A process for this caller alone: BUSY. Waits while all are busy.
-static hr_status acquire(hr_udf *udf, slot **out, hr_error *err)
-{
-    hr_status status = HR_OK;
-    slot *mine = NULL;
-    hr__mutex_lock(&udf->mutex);
-    for (;;) {
-        if (mine && mine->state == SLOT_STARTED) {
-            mine->state = SLOT_BUSY;
-            break;
-        }
-        if (mine && mine->state == SLOT_FAILED) {
-            status = hr__error_copy(err, &mine->failure);
-            mine->state = SLOT_EMPTY;
-            hr__cond_broadcast(&udf->changed);
-            break;
-        }
-        // One that is being started is waited for: that is short, and nobody else would take it.
-        if (!mine) {
-            if ((status = check_open(udf, err)))
-                break;
-            if ((mine = find_slot(udf, SLOT_IDLE))) {
-                mine->state = SLOT_BUSY;
-                break;
-            }
-            if ((mine = find_slot(udf, SLOT_EMPTY))) {
-                mine->state = SLOT_WANTED;
-                hr__cond_broadcast(&udf->changed);
-            }
-        }
-        (void)hr__cond_wait_ns(&udf->changed, &udf->mutex, SLICE_NS);
-        if (mine)
-            continue;
-        hr__mutex_unlock(&udf->mutex);
-        status = check_wanted(udf, err);
-        hr__mutex_lock(&udf->mutex);
-        if (status)
-            break;
-    }
-    hr__mutex_unlock(&udf->mutex);
-    if (status == HR_OK)
-        *out = mine;
-    return status;
-}
-
-static void give_back(hr_udf *udf, slot *s)
-{
-    hr__mutex_lock(&udf->mutex);
-    s->state = SLOT_IDLE;
-    hr__cond_broadcast(&udf->changed);
-    hr__mutex_unlock(&udf->mutex);
-}
-
 // --- one call ---
 
 // What came of a try. LOST: the process is gone (or talks nonsense): the slot must be emptied.
 typedef enum try_end { TRY_DONE, TRY_FAILED, TRY_LOST, TRY_UNSENT } try_end;
 
 // The next message, or a reason to stop waiting for it.
-static hr_status await(hr_udf *udf, slot *s, hr_udf_message *message, char *text, hr_error *err)
+static hr_status await(hr_udf *udf, hr_udf_slot *s, hr_udf_message *message, char *text,
+                       hr_error *err)
 {
     for (;;) {
         int fds[2] = {s->fd, udf->wake_fd}, passed = -1;
         bool ready[2] = {false, false};
-        hr_status status = hr__poll_read(fds, 2, ready, SLICE_NS, err);
+        hr_status status = hr__poll_read(fds, 2, ready, HR_UDF_SLICE_NS, err);
         if (status == HR_OK && ready[0]) {
             status = hr__udf_receive(s->fd, message, text, &passed, err);
             hr__close_fd(&passed); // processes pass none
@@ -347,7 +91,7 @@ static hr_status await(hr_udf *udf, slot *s, hr_udf_message *message, char *text
         if (ready[1])
             return HR_FAIL(err, HR_CANCELLED, "function '%s' was closed", udf->name);
         hr__udf_growth_look(&s->growth, s->pid, s->in.bytes + s->out.bytes);
-        HR_TRY(check_wanted(udf, err));
+        HR_TRY(hr__udf_check_wanted(udf, err));
     }
 }
 
@@ -358,8 +102,8 @@ static try_end end_of(hr_status status)
 }
 
 // The function's failure in its own words, and the details that follow it.
-static hr_status take_failure(hr_udf *udf, slot *s, const hr_udf_message *message, const char *text,
-                              hr_error *err)
+static hr_status take_failure(hr_udf *udf, hr_udf_slot *s, const hr_udf_message *message,
+                              const char *text, hr_error *err)
 {
     uint8_t details[HR_UDF_DETAILS_BYTES_MAX];
     size_t count = 0;
@@ -377,7 +121,7 @@ static hr_status take_failure(hr_udf *udf, slot *s, const hr_udf_message *messag
     return HR_FAIL(err, status, "%s", text[0] ? text : "the function failed and said nothing");
 }
 
-static try_end begin_process(hr_udf *udf, slot *s, hr_error *err, hr_status *status_out)
+static try_end begin_process(hr_udf *udf, hr_udf_slot *s, hr_error *err, hr_status *status_out)
 {
     hr_udf_message message = {.type = HR_UDF_BEGIN, .segment_bytes = udf->payload_bytes};
     char text[HR_UDF_TEXT_BYTES_MAX];
@@ -402,7 +146,7 @@ static try_end begin_process(hr_udf *udf, slot *s, hr_error *err, hr_status *sta
 }
 
 // The block and its schema into the input segment; *head says where.
-static hr_status write_input(hr_udf *udf, slot *s, const hr_block *in, hr_udf_message *head,
+static hr_status write_input(hr_udf *udf, hr_udf_slot *s, const hr_block *in, hr_udf_message *head,
                              int *pass_fd, hr_error *err)
 {
     hr_layout layout = {0};
@@ -417,7 +161,7 @@ static hr_status write_input(hr_udf *udf, slot *s, const hr_block *in, hr_udf_me
     head->schema_at = hr__udf_schema_at(layout.span_bytes);
     head->schema_bytes = schema_bytes;
     fits = s->in.fd >= 0 && s->in.bytes >= head->schema_at + schema_bytes;
-    HR_GO(segment_fit(udf, &s->in, head->schema_at + schema_bytes, true, err));
+    HR_GO(hr__udf_segment_fit(udf, &s->in, head->schema_at + schema_bytes, true, err));
     HR_GO(hr__builder_init(&builder, &layout, s->in.memory, err));
     HR_GO(hr__take_append(in, NULL, in->rows, &builder, 0, err));
     hr__builder_seal(&builder, in->rows);
@@ -432,7 +176,7 @@ out:
     return status;
 }
 
-static hr_status read_bytes(slot *s, void *to, uint64_t at, uint64_t bytes, hr_error *err)
+static hr_status read_bytes(hr_udf_slot *s, void *to, uint64_t at, uint64_t bytes, hr_error *err)
 {
     size_t got = 0;
     if (at > s->out.bytes || bytes > s->out.bytes - at)
@@ -447,8 +191,8 @@ static hr_status read_bytes(slot *s, void *to, uint64_t at, uint64_t bytes, hr_e
 }
 
 // Copies what the process wrote, and only then looks at it: it may go on writing there as it likes.
-static hr_status read_output(hr_udf *udf, slot *s, const hr_udf_message *message, hr_block **out,
-                             hr_error *err)
+static hr_status read_output(hr_udf *udf, hr_udf_slot *s, const hr_udf_message *message,
+                             hr_block **out, hr_error *err)
 {
     void *schema_bytes = NULL;
     hr_schema *schema = NULL;
@@ -473,10 +217,11 @@ out:
 }
 
 // A process that is refused its segment forgets its result and waits for the next call.
-static hr_status answer_need(hr_udf *udf, slot *s, uint64_t bytes, bool *refused_out, hr_error *err)
+static hr_status answer_need(hr_udf *udf, hr_udf_slot *s, uint64_t bytes, bool *refused_out,
+                             hr_error *err)
 {
     hr_udf_message message = {.type = HR_UDF_REFUSE};
-    hr_status status = segment_fit(udf, &s->out, bytes, false, err);
+    hr_status status = hr__udf_segment_fit(udf, &s->out, bytes, false, err);
     *refused_out = status != HR_OK;
     if (status == HR_OK) {
         message.type = HR_UDF_SEGMENT;
@@ -487,8 +232,8 @@ static hr_status answer_need(hr_udf *udf, slot *s, uint64_t bytes, bool *refused
     return status ? status : sent == HR_CANCELLED ? HR_END : sent;
 }
 
-static try_end call_process(hr_udf *udf, slot *s, const hr_block *in, hr_block **out, hr_error *err,
-                            hr_status *status_out)
+static try_end call_process(hr_udf *udf, hr_udf_slot *s, const hr_block *in, hr_block **out,
+                            hr_error *err, hr_status *status_out)
 {
     hr_udf_message message = {.type = HR_UDF_CALL};
     char text[HR_UDF_TEXT_BYTES_MAX];
@@ -518,13 +263,13 @@ static try_end call_process(hr_udf *udf, slot *s, const hr_block *in, hr_block *
         return TRY_LOST;
     }
     if (message.input_kept)
-        segment_drop(udf, &s->in);
+        hr__udf_segment_drop(udf, &s->in);
     *status_out = read_output(udf, s, &message, out, err);
     return *status_out ? TRY_FAILED : TRY_DONE;
 }
 
 // After a call: the process is another caller's, or replaced by a fresh one at the next call.
-static void give_back_or_replace(hr_udf *udf, slot *s)
+static void give_back_or_replace(hr_udf *udf, hr_udf_slot *s)
 {
     hr_udf_growth *growth = &s->growth;
     uint64_t bound =
@@ -532,7 +277,7 @@ static void give_back_or_replace(hr_udf *udf, slot *s)
     char first[32], held[32], most[32];
     hr__udf_growth_look(growth, s->pid, s->in.bytes + s->out.bytes);
     if (!hr__udf_growth_exceeds(growth, bound)) {
-        give_back(udf, s);
+        hr__udf_give_back(udf, s);
         return;
     }
     bool told = atomic_fetch_add_explicit(&udf->replaced, 1, memory_order_relaxed) > 0;
@@ -545,7 +290,7 @@ static void give_back_or_replace(hr_udf *udf, slot *s)
                 "Nothing is lost; does the function keep what it was given or made?",
                 udf->name, hr__format_bytes(growth->first_bytes, first),
                 hr__format_bytes(growth->held_bytes, held), hr__format_bytes(bound, most));
-    (void)end_process(udf, s, true);
+    (void)hr__udf_end_process(udf, s, true);
 }
 
 int64_t hr__udf_replaced(const hr_udf *udf)
@@ -563,9 +308,9 @@ typedef struct death {
 static try_end try_once(hr_udf *udf, const hr_block *in, hr_block **out, hr_error *err,
                         hr_status *status_out, death *death_out)
 {
-    slot *s = NULL;
+    hr_udf_slot *s = NULL;
     try_end end = TRY_DONE;
-    if ((*status_out = acquire(udf, &s, err)))
+    if ((*status_out = hr__udf_acquire(udf, &s, err)))
         return TRY_FAILED;
     if (!s->begun)
         end = begin_process(udf, s, err, status_out);
@@ -576,7 +321,7 @@ static try_end try_once(hr_udf *udf, const hr_block *in, hr_block **out, hr_erro
     bool lost = end == TRY_LOST || end == TRY_UNSENT;
     if (lost || *status_out == HR_CANCELLED || !begun) {
         death_out->held_bytes = s->growth.held_bytes;
-        death_out->code = end_process(udf, s, !lost || *status_out == HR_CORRUPT);
+        death_out->code = hr__udf_end_process(udf, s, !lost || *status_out == HR_CORRUPT);
     } else {
         give_back_or_replace(udf, s);
     }
@@ -630,10 +375,10 @@ static hr_status call_counted(hr_udf *udf, const hr_block *in, hr_block **out, h
 hr_status hr__udf_call(hr_udf *udf, const hr_block *in, hr_block **out, hr_error *err)
 {
     hr__mutex_lock(&udf->mutex);
-    hr_status status = check_open(udf, err);
+    hr_status status = hr__udf_check_open(udf, err);
     if (status == HR_OK && !udf->supervisor.started)
-        status = hr__thread_start(&udf->supervisor, "hr-function", HR_THREAD_NORMAL, supervise, udf,
-                                  err);
+        status = hr__thread_start(&udf->supervisor, "hr-function", HR_THREAD_NORMAL,
+                                  hr__udf_supervise, udf, err);
     if (status == HR_OK)
         udf->callers++;
     hr__mutex_unlock(&udf->mutex);
@@ -650,7 +395,7 @@ hr_status hr__udf_call(hr_udf *udf, const hr_block *in, hr_block **out, hr_error
 
 static void udf_free(hr_udf *udf)
 {
-    for (int i = 0; i < ARGS_MAX; i++)
+    for (int i = 0; i < HR_UDF_ARGS_MAX; i++)
         hr__free(udf->argv[i]);
     hr__close_fd(&udf->payload_fd);
     hr__close_fd(&udf->wake_fd);
@@ -676,16 +421,16 @@ hr_status hr__udf_open(hr_runtime *runtime, const hr_udf_config *config, hr_udf 
     hr__mutex_init(&udf->mutex);
     hr__cond_init(&udf->changed);
     int wanted = config->processes_max > 0 ? config->processes_max : hr_runtime_threads(runtime);
-    udf->processes_max = HR_MIN(wanted, PROCESSES_MAX);
-    for (int i = 0; i < PROCESSES_MAX; i++) {
+    udf->processes_max = HR_MIN(wanted, HR_UDF_PROCESSES_MAX);
+    for (int i = 0; i < HR_UDF_PROCESSES_MAX; i++) {
         udf->slots[i].fd = -1;
         udf->slots[i].in.fd = udf->slots[i].out.fd = -1;
     }
     HR_GO(hr__strdup(config->name ? config->name : "function", &udf->name, err));
     for (int i = 0; config->argv[i]; i++) {
-        if (i == ARGS_MAX) {
+        if (i == HR_UDF_ARGS_MAX) {
             status = HR_FAIL(err, HR_INVALID, "function '%s': more than %d arguments", udf->name,
-                             ARGS_MAX);
+                             HR_UDF_ARGS_MAX);
             goto out;
         }
         HR_GO(hr__strdup(config->argv[i], &udf->argv[i], err));
