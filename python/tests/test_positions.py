@@ -119,6 +119,21 @@ def test_states_of_something_else_are_refused():
     assert ids(batches) == ids(table().iter_batches(**ORDER))[30:]
 
 
+@pytest.mark.parametrize('shuffle', ['none', 'blocks', 'window', 'global'])
+def test_a_place_behind_the_end_is_refused_and_does_not_give_nothing(shuffle):
+    order = {**ORDER, 'shuffle': shuffle, **({} if shuffle == 'window' else {'window_rows': 0, 'order_lanes': 0})}
+    batches = table().iter_batches(**order)
+    next(batches)
+    state = batches.state_dict()
+    for wrong in ({'row': 10**9}, {'row': 1001}, *([] if shuffle == 'global' else [{'unit': 10**6}])):
+        with pytest.raises(hr.InvalidError, match='behind the end of epoch 0.*did the data change'):
+            edited = table().iter_batches(**order)
+            edited.load_state_dict({**state, **wrong})
+            list(edited)
+    with pytest.raises(hr.InvalidError, match='cannot be'):
+        table().iter_batches(**order).load_state_dict({**state, 'more_units': 10**6})
+
+
 def test_a_state_of_another_epoch_is_refused_in_words():
     later = table().iter_batches(epoch=2, **ORDER)
     next(later)

@@ -363,6 +363,15 @@ static hr_status lack(hr_batcher *b, int64_t need, hr_error *err)
     return status;
 }
 
+// The epoch ended before the row that the position names, or has no row there: it was not made of these rows.
+static hr_status fail_place(const hr_batcher *b, hr_error *err)
+{
+    return HR_FAIL(err, HR_INVALID,
+                   "position: row %lld is behind the end of epoch %llu here: was it edited, or did "
+                   "the data change?",
+                   (long long)b->config.start.row, (unsigned long long)b->epoch);
+}
+
 // Rows that were delivered in an earlier life. HR_AGAIN: there are more to come.
 static hr_status pass_over(hr_batcher *b, bool *end_out, hr_error *err)
 {
@@ -372,8 +381,11 @@ static hr_status pass_over(hr_batcher *b, bool *end_out, hr_error *err)
         HR_TRY(fill_carry(b, 1, end_out, err));
         if (!b->begun || (b->carry_rows == 0 && !*end_out))
             return lack(b, 1, err);
-        if (*end_out && b->carry_rows == 0)
+        if (*end_out && b->carry_rows == 0) {
+            if (b->rows_before < start->row)
+                return fail_place(b, err);
             break;
+        }
         if (b->rows_before < start->row) {
             consume(b, HR_MIN(start->row - b->rows_before, front(b)->rows));
         } else {

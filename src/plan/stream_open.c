@@ -132,7 +132,7 @@ static hr_status check_position(const hr_stream *s, const hr_position *p, hr_err
         return fail_order("order_lanes", p->order_lanes, here->order_lanes, err);
     if (p->epoch < 0 || p->epoch > UINT32_MAX || p->step < 0 || p->row < 0 || p->unit < 0 ||
         p->unit_row < 0 || p->order_row < 0 || p->order_row > p->row || p->more_units < 0 ||
-        p->step > INT64_MAX / s->options.ranks)
+        p->more_units >= RANKS_MAX || p->step > INT64_MAX / s->options.ranks)
         return HR_FAIL(err, HR_INVALID, "position: its numbers cannot be");
     return HR_OK;
 }
