@@ -281,6 +281,17 @@ def test_a_run_without_datasets_leaves_no_page(run_config):
     assert 'ingest' not in result.workers[0]
 
 
+def test_metrics_that_are_named_and_never_reported_are_told(run_config, capsys):
+    def loop():
+        from headrace import train
+        train.report({'loss': 1, 'epoch': 0}, checkpoint=Checkpoint.from_dict({}))
+    kept = CheckpointConfig(checkpoint_score_attribute='losss')
+    DataParallelTrainer(loop, run_config=run_config(stop={'epcoh': 3, 'training_iteration': 9}, checkpoint_config=kept)).fit()
+    told = capsys.readouterr().out
+    assert "stop names 'epcoh', and no report of run had it; they had loss, epoch" in told
+    assert "checkpoint_score_attribute names 'losss'" in told and 'training_iteration' not in told
+
+
 def test_drop_last_in_a_loop_is_stronger_than_a_trainers_tail(run_config):
     def loop():
         from headrace import train

@@ -116,9 +116,19 @@ class Run:
                                       + " batches: tail='pad' or drop_last=True makes them equal")
         if self._temporary:
             shutil.rmtree(self._temporary, ignore_errors=True)
+        self._say_unheard()
         self._write_page(result)
         self._tell('on_end', result)
         return result
+
+    def _say_unheard(self):
+        """Metrics that the configuration names and no report had: misspelt, it may be."""
+        heard = dict.fromkeys(name for metrics in self.history for name in metrics)
+        stop, score = self.run_config.stop, self.run_config.checkpoint_config.checkpoint_score_attribute
+        named = [('stop', name) for name in stop if name not in _COUNTED] if isinstance(stop, dict) else []
+        for what, name in named + ([('checkpoint_score_attribute', score)] if score else []):
+            if heard and name not in heard:
+                self._say(f'{what} names {name!r}, and no report of {self.name} had it; they had {", ".join(heard)}')
 
     def _write_page(self, result):
         t = self.trainer
@@ -188,6 +198,7 @@ class Run:
         self._say(f'{self.name} starts its workers again ({number}): {reason}')
 
 
+_COUNTED = ('training_iteration', 'time_total_s')
 _ENDS = {'died': 'died', 'idle': 'was idle for too long and was ended'}
 
 
