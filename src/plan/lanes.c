@@ -72,8 +72,7 @@ void hr__lanes_close(hr_lanes **lanes)
 
 static int64_t aimed_rows(const hr_lanes *l, const hr_unit *u)
 {
-    int64_t row_bytes = HR_MAX(1, u->bytes / HR_MAX(u->rows, 1));
-    int64_t rows = HR_MAX(1, l->config.task_bytes / row_bytes);
+    int64_t row_bytes = hr__unit_row_bytes(u), rows = HR_MAX(1, l->config.task_bytes / row_bytes);
     int64_t step = u->branch->function_rows;
     if (u->branch->has_function) { // nothing of the budget: the order depends on it
         rows = HR_MIN(HR_MAX(1, HR_LANE_CALL_BYTES / row_bytes),

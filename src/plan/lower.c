@@ -217,6 +217,11 @@ static hr_status make_leaf(hr_runtime *rt, hr_node *origin, const hr_schema *sch
         if (s->node && s->node->batch_rows)
             b->function_rows = HR_MAX(b->function_rows, s->node->batch_rows);
     }
+    const hr_stage *last =
+        b->stage_count && !b->has_function ? &b->stages[b->stage_count - 1] : NULL;
+    const hr_schema *made = last ? hr__program_schema(last->program) : NULL;
+    for (int32_t i = 0; made && i < hr_schema_count(made); i++)
+        b->made_row_bytes += hr_type_row_bytes(hr_schema_field(made, i)->type);
     b->salt = above->salt;
     b->sample_count = above->sample_count;
     memcpy(b->samples, above->samples, sizeof b->samples);

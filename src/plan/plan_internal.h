@@ -203,6 +203,7 @@ typedef struct hr_branch {
     int32_t *columns;      // origins with a reader: what is read, ascending
     int32_t column_count;
     int64_t function_rows;    // tasks are cut in multiples of it; 0: no function wants it
+    int64_t made_row_bytes;   // what comes out takes at least so much a row; 0: a function tells
     bool row_exact;           // as many rows come out as go in
     bool has_function;        // of the user: tasks are cut from each unit's start
     hr_predicate_term *terms; // for pruning by statistics
@@ -256,6 +257,8 @@ HR_USE_RESULT hr_status hr__units_open(hr_pipe *pipe, hr_share *share, uint64_t 
 HR_USE_RESULT hr_status hr__units_next(hr_units *units, hr_unit *out,
                                        hr_error *err); // HR_END, HR_AGAIN
 void hr__units_close(hr_units **units);
+// Of a row, as it is read or as it comes out: what tasks are cut by.
+int64_t hr__unit_row_bytes(const hr_unit *unit);
 // Before the first: about so many rows of the order are not wanted, and it can leave them out (shuffles do; the first
 // unit's row_index tells how many). False: it cannot.
 bool hr__units_pass(hr_units *units, int64_t rows);

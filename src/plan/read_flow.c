@@ -152,11 +152,6 @@ static hr_status next_unit(hr_read_flow *r, hr_error *err)
     return begin_unit(r, err);
 }
 
-static int64_t row_bytes(const hr_unit *u)
-{
-    return HR_MAX(1, u->bytes / HR_MAX(u->rows, 1));
-}
-
 static bool is_first_epoch(const hr_read_flow *r)
 {
     return r->epoch == r->config.first_epoch;
@@ -172,7 +167,7 @@ static int64_t cut_rows(const hr_read_flow *r)
         aim = c->task_bytes_max;
     if (aim == 0)
         return left;
-    int64_t n = HR_MAX(1, aim / row_bytes(u));
+    int64_t n = HR_MAX(1, aim / hr__unit_row_bytes(u));
     if (function_rows) {
         n = HR_MAX(function_rows, n / function_rows * function_rows);
     } else if (c->align_rows && r->exact) { // then no branch has a function
@@ -334,7 +329,7 @@ static hr_status take(void *self, void *item, uint64_t *weight_bytes, hr_error *
         end_epoch(r, it);
         return HR_OK;
     }
-    *weight_bytes = (uint64_t)(it->task.rows * row_bytes(&it->task.unit->unit));
+    *weight_bytes = (uint64_t)(it->task.rows * hr__unit_row_bytes(&it->task.unit->unit));
     if (!r->lanes)
         advance(r, it->task.rows);
     return HR_OK;

@@ -434,6 +434,11 @@ typedef struct largest {
     int64_t unit_bytes, unit_rows, row_bytes;
 } largest;
 
+int64_t hr__unit_row_bytes(const hr_unit *u)
+{
+    return HR_MAX(HR_MAX(1, u->branch->made_row_bytes), u->bytes / HR_MAX(u->rows, 1));
+}
+
 static void note_unit(largest *l, int64_t rows, int64_t bytes)
 {
     l->unit_bytes = HR_MAX(l->unit_bytes, bytes);
@@ -470,7 +475,8 @@ int64_t hr__pipe_unit_bytes(const hr_pipe *pipe)
 {
     largest l = {0};
     note_units(pipe, &l);
-    return l.unit_bytes;
+    int64_t made = pipe->branch ? pipe->branch->made_row_bytes : 0;
+    return HR_MAX(l.unit_bytes, (int64_t)HR_MIN((double)made * (double)l.unit_rows, 1e15));
 }
 
 int64_t hr__pipe_unit_rows(const hr_pipe *pipe)
