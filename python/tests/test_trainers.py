@@ -478,6 +478,26 @@ def test_a_checkpoint_is_a_dict_or_a_folder(tmp_path):
             wrong()
 
 
+def test_a_worker_killed_at_a_checkpoint_leaves_nothing(run_config, tmp_path, monkeypatch):
+    def loop():
+        import os
+
+        from headrace import train
+
+        class Deadly:
+            def __reduce__(self):
+                os.kill(os.getpid(), 9)
+        train.report(checkpoint=train.Checkpoint.from_dict({'a': 1}))
+        train.report(checkpoint=train.Checkpoint.from_dict({'a': Deadly()}))
+    (tmp_path / 'temporary').mkdir()
+    monkeypatch.setenv('TMPDIR', str(tmp_path / 'temporary'))
+    with pytest.raises(hr.FunctionError, match='SIGKILL'):
+        DataParallelTrainer(loop, run_config=run_config()).fit()
+    assert os.listdir(tmp_path / 'temporary') == []
+    assert [n for n in os.listdir(tmp_path / 'run') if n.startswith('.staged')] == []
+    assert Checkpoint.latest(tmp_path / 'run').to_dict() == {'a': 1}
+
+
 def test_a_checkpoint_carries_a_preprocessor(tmp_path):
     ds = hr.from_numpy({'x': np.arange(10.0)})
     scaler = StandardScaler(['x']).fit(ds)

@@ -376,6 +376,22 @@ def test_a_killed_experiment_is_restored_at_the_row(script, tmp_path):
     assert 'READS 2 [21, 21] [True, True]' in said
 
 
+def test_ctrl_c_right_behind_a_trials_end_is_ctrl_c(kept, tmp_path, monkeypatch):
+    from headrace.train.run import Run
+    finish = Run.finish
+
+    def interrupted(run):
+        finish(run)
+        raise KeyboardInterrupt
+    monkeypatch.setattr(Run, 'finish', interrupted)
+    tuner = tune.Tuner(lambda config: report(a=1), run_config=kept(verbose=0))
+    with pytest.raises(KeyboardInterrupt):
+        tuner.fit()
+    monkeypatch.undo()
+    assert json.loads((tmp_path / 'e' / 'experiment.json').read_text())['trials'][0]['status'] == 'PENDING'
+    assert tune.Tuner.restore(tmp_path / 'e', lambda config: report(a=1)).fit()[0].metrics['a'] == 1
+
+
 def test_ctrl_c_says_how_to_go_on(script, tmp_path):
     code, said = killed(tmp_path, signal.SIGINT)
     assert code in (1, 130, -signal.SIGINT) and 'KeyboardInterrupt' in said, said

@@ -81,13 +81,15 @@ class Checkpoint:
         return path
 
     @contextlib.contextmanager
-    def as_directory(self):
-        """Its folder, to be read only; of a dict a folder that is gone afterwards."""
+    def as_directory(self, *, within=None):
+        """Its folder, to be read only; of a dict a folder that is gone afterwards. within: where that one is made, a run's folder,
+        which is cleaned of it when the process was killed meanwhile."""
         if self.path is not None:
             yield self.path
             return
-        path = self.to_directory()
+        path = tempfile.mkdtemp(prefix='.staged.', dir=within) if within else tempfile.mkdtemp(prefix='headrace-checkpoint-')
         try:
+            self.to_directory(path)
             yield path
         finally:
             shutil.rmtree(path, ignore_errors=True)

@@ -31,7 +31,7 @@ class Run:
     def _told(self):
         """What workers know besides the loop. A checkpoint that stands in no run has no place in the data to resume at."""
         told = {'orders': {name: c.order() for name, c in self.trainer.dataset_configs().items()},
-                'counted': self.trainer._counts_reports}
+                'counted': self.trainer._counts_reports, 'folder': self.folder and os.path.abspath(self.folder)}
         self._resume_from, checkpoint = None, self.trainer.resume_from_checkpoint
         if checkpoint is not None:
             if checkpoint.path is None:

@@ -154,7 +154,7 @@ def report(metrics=None, /, *, checkpoint=None, **more):
         return
     if not isinstance(checkpoint, Checkpoint):
         raise TypeError(f'checkpoint: Checkpoint.from_dict(...) or Checkpoint.from_directory(...), not {checkpoint!r:.100}')
-    with checkpoint.as_directory() as folder:
+    with checkpoint.as_directory(within=_setup.get('folder')) as folder:
         session.report_checkpoint(text, folder)
 
 

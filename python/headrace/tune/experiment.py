@@ -4,6 +4,7 @@ called fit. What they do is done by their workers and the library; this loop onl
 thread beside it, for one trial at a time, so that trials begin in their order.
 """
 
+import contextlib
 import os
 import pickle
 import time
@@ -260,7 +261,8 @@ class Experiment:
         for trial in self.trials:
             if trial.status == RUNNING:
                 trial.run.stop()
-                trial.run.finish()
+                with contextlib.suppress(Exception):  # Ctrl-C within its finish, or that failed: there is nothing left to end
+                    trial.run.finish()
                 self.sharing.trial_ended(trial)
                 trial.rest(PENDING)
         self._stop_beside()
