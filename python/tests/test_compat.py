@@ -189,6 +189,7 @@ def loop(config):
         for batch in session.get_dataset_shard("train").iter_batches(batch_size=4):
             assert list(batch.columns) == ["__value__"]
             rows += len(batch)
+    assert session.get_dataset_shard("valid") is None  # the trainer was given none
     session.report({"rows": rows * config["times"], "world": session.get_world_size(), "rank": train.world_rank()})
 
 
