@@ -48,7 +48,7 @@ typedef struct hr_position {
     hr_shuffle shuffle;
     int64_t window_rows, order_lanes; /**< shuffle "window"; else 0 */
     /* Where to read on: a place at or before `row`, from which rows are made and passed over. */
-    int64_t unit;       /**< fragment, counted in the epoch's order; "window": round */
+    int64_t unit;       /**< fragment, counted in the epoch's order, or named; "window": round */
     int64_t unit_row;   /**< row in it, before filters */
     int64_t order_row;  /**< the first row of the epoch's order from there on */
     int64_t more_units; /**< whole blocks: of those behind `row`, how many other ranks have */

@@ -263,6 +263,11 @@ int64_t hr__unit_row_bytes(const hr_unit *unit);
 // unit's row_index tells how many). False: it cannot.
 bool hr__units_pass(hr_units *units, int64_t rows);
 // What comes is not read but passed over: more footers are opened at a time.
+// The unit's name, where the pipe is files in their order; else -1.
+int64_t hr__unit_name(const hr_pipe *pipe, const hr_unit *unit);
+// Nothing was taken yet: begins with the unit of that name. INVALID: no such name.
+HR_USE_RESULT hr_status hr__units_enter(hr_units *units, int64_t name, hr_error *err);
+bool hr__unit_is_named(int64_t number);
 void hr__units_set_passing(hr_units *units, bool passing);
 // Bytes of a typical unit, from what is known without reading more; 0: nothing is.
 int64_t hr__pipe_unit_bytes(const hr_pipe *pipe);
@@ -404,7 +409,8 @@ HR_USE_RESULT hr_status hr__mix(const hr_schema *schema, const hr_mixture *of,
                                 const hr_target *target, hr_result *out, hr_error *err);
 
 // --- runs (read_flow.c): a pipe running, epoch after epoch ---
-// A place in an epoch's order from which rows can be made: a unit and a row in it, or a round (lanes).
+// A place in an epoch's order from which rows can be made: a unit and a row in it, or a round (lanes). Units of files
+// that come in their order are named (hr__unit_name), so that files before them stay closed; others are counted.
 typedef struct hr_place_in_order {
     int64_t unit, unit_row;
     int64_t order_row; // rows of the epoch before it

@@ -33,6 +33,7 @@ struct hr_read_flow {
     hr_status ahead_status; // of looking ahead: told when its turn comes
     hr_error ahead_error;
     int64_t at, unit_index, epoch_rows;
+    int64_t start_unit; // of the start, as units are counted here; -1: not looked at
     bool placed,
         resumed; // in the first epoch: at its start's unit and row; behind what is passed over
     bool begun;  // some item of this epoch was taken
@@ -229,7 +230,7 @@ static int64_t rows_before(hr_read_flow *r, const hr_unit *unit, int64_t index)
 {
     const hr_place_in_order *start = &r->config.start;
     int64_t passed = 0;
-    if (index < start->unit)
+    if (index < r->start_unit)
         return unit->rows;
     if (!r->placed) {
         passed = HR_MIN(start->unit_row, unit->rows);
@@ -248,6 +249,7 @@ static int64_t rows_before(hr_read_flow *r, const hr_unit *unit, int64_t index)
 // rows too, without reading them. Called again when it had to wait.
 static hr_status resume(hr_read_flow *r, hr_error *err)
 {
+    int64_t start = r->config.start.unit;
     hr_unit unit;
     if (!r->placed && hr__units_pass(r->units, r->config.pass_rows)) {
         HR_TRY(next_unit(r, err));
@@ -255,6 +257,9 @@ static hr_status resume(hr_read_flow *r, hr_error *err)
         r->placed = r->resumed = true;
         return HR_OK;
     }
+    if (r->start_unit < 0 && hr__unit_is_named(start))
+        HR_TRY(hr__units_enter(r->units, start, err));
+    r->start_unit = hr__unit_is_named(start) ? 0 : start;
     hr__units_set_passing(r->units, true);
     while (!r->placed || (r->exact && r->epoch_rows < r->config.pass_rows)) {
         HR_TRY(find_unit(r, &unit, err));
@@ -406,8 +411,11 @@ static hr_status give(void *self, void *item, hr_error *err)
         .rounds_ready = it->rounds_ready,
         .marks = t->marks,
     };
-    if (!it->epoch_end)
+    if (!it->epoch_end) {
+        int64_t name = hr__unit_name(r->config.pipe, &t->unit->unit);
         piece.start.unit_row = t->first - t->unit->unit.first;
+        piece.start.unit = name < 0 ? it->unit_index : name;
+    }
     bool empty = !piece.rows && !piece.block && !piece.marks;
     if (it->epoch_end || !empty) {
         if (r->sink.step && !it->epoch_end)
@@ -487,6 +495,7 @@ hr_status hr__read_open(const hr_read_config *config, const hr_piece_sink *sink,
     r->sink = *sink;
     r->epoch = config->first_epoch;
     r->epochs_left = config->epochs;
+    r->start_unit = -1;
     r->exact = hr__pipe_row_exact(config->pipe);
     hr__hints_init(&r->hints);
     hr_flow_config flow = {

@@ -10,6 +10,11 @@
 #define FILES_AHEAD         4
 #define FILES_AHEAD_PASSING 16 // while units are passed over: nothing but footers is read
 
+// A unit's name: this bit, the file, its fragment. Readers of JSON keep 53 bits.
+#define NAMED         (1ll << 52)
+#define FRAGMENT_BITS 24
+#define FILE_BITS     28
+
 struct hr_units {
     hr_pipe *pipe;
     uint64_t epoch;
@@ -417,6 +422,38 @@ void hr__units_set_passing(hr_units *u, bool passing)
     u->passing = passing;
     for (int32_t i = 0; i < u->child_count; i++)
         hr__units_set_passing(u->children[i], passing);
+}
+
+static hr_files *files_in_order(const hr_pipe *p)
+{
+    const hr_branch *b = p->kind == HR_PIPE_LEAF ? p->branch : NULL;
+    bool plain = b && !b->shuffled && !b->inner && b->origin && b->origin->kind == HR_NODE_FILES;
+    return plain ? b->origin->files : NULL;
+}
+
+int64_t hr__unit_name(const hr_pipe *pipe, const hr_unit *unit)
+{
+    if (!files_in_order(pipe) || unit->part >> FILE_BITS || unit->fragment >> FRAGMENT_BITS)
+        return -1;
+    return NAMED | unit->part << FRAGMENT_BITS | unit->fragment;
+}
+
+bool hr__unit_is_named(int64_t number)
+{
+    return number >= NAMED;
+}
+
+hr_status hr__units_enter(hr_units *u, int64_t name, hr_error *err)
+{
+    hr_files *files = files_in_order(u->pipe);
+    int64_t part = (name - NAMED) >> FRAGMENT_BITS;
+    if (!files || name < NAMED || part >= (int64_t)hr__files_count(files))
+        return HR_FAIL(err, HR_INVALID, "position: there is no unit %lld", (long long)name);
+    u->part = part;
+    u->fragment = name & ((1 << FRAGMENT_BITS) - 1);
+    for (int64_t ahead = 1; ahead <= FILES_AHEAD; ahead++)
+        hr__files_will_need(files, (size_t)(part + ahead), false);
+    return HR_OK;
 }
 
 bool hr__units_pass(hr_units *u, int64_t rows)

@@ -428,6 +428,60 @@ static void resume__a_rank_that_slept_gets_what_it_missed(void **state)
     }
 }
 
+// --- files before the position ---
+
+static void spoil(const char *path)
+{
+    FILE *f = fopen(path, "r+b");
+    assert_non_null(f);
+    assert_int_equal(fseek(f, -100, SEEK_END), 0); // its footer
+    for (int i = 0; i < 92; i++)
+        fputc(0xff, f);
+    fclose(f);
+}
+
+// Of files in their order; a unit that is counted, not named, opens them all the same.
+static void resume__leaves_files_before_the_position_closed(void **state)
+{
+    char own[64], path[96];
+    make_folder(own);
+    write_rows(own, ROWS, 1100, 170);
+    hr_runtime *rt = runtime_of(2, 64 * MIB);
+    hr_dataset *d = files_of(rt, own), *again;
+    hr_stream_options o = options_of(HR_SHUFFLE_NONE);
+    hr_error err = HR_ERROR_INIT;
+    hr_batch *batch = NULL;
+    hr_position at;
+    o.ranks = o.epochs = 1;
+    life whole = live(d, o, NULL, -1, 0), first = live(d, o, NULL, 10, 0);
+    ok(hr_position_parse(first.position, &at, &err));
+    assert_int_equal(at.unit, (1ll << 52) + (2 << 24)); // where the step from row 2,250 on is made
+    at.unit = 7 + 7;
+    life counted = live(d, o, hr_position_print(&at, (char[HR_POSITION_BYTES_MAX]){0}), -1, 0);
+    assert_tail("counted", &whole, &first, &counted);
+    file_of(own, 1, path);
+    spoil(path);
+    again = files_of(rt, own);
+    life second = live(again, o, first.position, -1, 0);
+    assert_tail("named", &whole, &first, &second);
+    o.position = &at;
+    hr_feed *feed = feed_of(again, &o);
+    fails(hr_feed_next(feed, &batch, &err), HR_CORRUPT, "part-00001");
+    hr_feed_close(&feed);
+    at.unit = (1ll << 52) + (3 << 24);
+    feed = feed_of(again, &o);
+    fails(hr_feed_next(feed, &batch, &err), HR_INVALID, "there is no unit");
+    hr_feed_close(&feed);
+    end_life(&second);
+    end_life(&counted);
+    end_life(&first);
+    end_life(&whole);
+    hr_dataset_unref(&again);
+    hr_dataset_unref(&d);
+    hr_runtime_close(&rt);
+    remove_folder(own);
+}
+
 // --- what is refused ---
 
 static void resume__refuses_a_position_of_something_else(void **state)
@@ -494,6 +548,7 @@ int main(void)
         cmocka_unit_test(resume__tails_are_dropped_shared_or_padded),
         cmocka_unit_test(resume__a_tail_of_fewer_rows_than_ranks),
         cmocka_unit_test(resume__a_rank_that_slept_gets_what_it_missed),
+        cmocka_unit_test(resume__leaves_files_before_the_position_closed),
         cmocka_unit_test(resume__refuses_a_position_of_something_else),
         cmocka_unit_test(resume__refuses_options_that_exclude_each_other),
     };
