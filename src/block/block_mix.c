@@ -9,7 +9,7 @@
 // A column at a time. Read at random from where they lie, values cost the latency of a line each; what is brought
 // together first is read in order, which the hardware foresees, and a column of a window (64 KiB of numbers) stays in
 // the second cache while it is taken from. What is wide, or much more than is taken, is taken from where it lies.
-#include "block/wire.h"
+#include "block/mix_parts.h"
 #include "kernel/kernel.h"
 
 #include <string.h>
@@ -18,26 +18,6 @@
 #define SPARSE_ROWS 4  // so many rows for each that comes out
 #define SHORT_BYTES 16
 #define AHEAD_ROWS  16
-
-typedef struct mix {
-    const hr_mixture *of;
-    int64_t flat_rows;  // of all blocks
-    hr_table_row *refs; // block and row of each row that comes out; made when a column wants them
-    const void **bases; // of each block: its values of a column
-    const void **offsets;
-    int32_t *shifts; // of its codes
-    bool *used;      // some row of it comes out
-    void *flat;      // room for a column that is brought together
-    size_t flat_bytes;
-} mix;
-
-static int64_t count_rows(const hr_mixture *of)
-{
-    int64_t rows = 0;
-    for (int32_t b = 0; b < of->count; b++)
-        rows += of->blocks[b]->rows;
-    return rows;
-}
 
 // Where each row lies that comes out.
 static hr_status find_refs(const hr_mixture *of, int64_t flat_rows, hr_table_row **out,
@@ -65,7 +45,7 @@ static hr_status split_by_block(const hr_mixture *of, int64_t *ends, uint32_t *s
                                 hr_error *err)
 {
     hr_table_row *refs = NULL;
-    HR_TRY(find_refs(of, count_rows(of), &refs, err));
+    HR_TRY(find_refs(of, hr__mix_rows(of), &refs, err));
     for (int64_t i = 0; i < of->rows; i++)
         ends[refs[i].base + 1]++;
     for (int32_t b = 0; b < of->count; b++)
@@ -97,7 +77,7 @@ hr_status hr__mix_layout(const hr_schema *schema, const hr_mixture *of, hr_layou
     uint32_t *sorted = NULL;
     hr_layout made = {0};
     hr_status status;
-    int64_t flat_rows = count_rows(of);
+    int64_t flat_rows = hr__mix_rows(of);
     HR_ASSERT(!of->all || of->rows == flat_rows);
     if (!hr__kernels()->take.check32(of->indexes, (size_t)of->rows, (uint64_t)flat_rows))
         return HR_FAIL(err, HR_INVALID, "an index of a row is past the blocks' %lld rows",
@@ -128,89 +108,20 @@ out:
 
 // --- bringing together ---
 
-static hr_status take_room(mix *m, size_t bytes, hr_error *err)
+static hr_status mix_codes(hr_mix *m, int32_t column, hr_slot *slot, hr_error *err)
 {
-    if (m->flat_bytes >= bytes)
-        return HR_OK;
-    hr__free(m->flat);
-    m->flat_bytes = 0;
-    HR_TRY(hr__alloc_aligned(HR_ALIGN_UP(bytes, HR_ALIGN), HR_ALIGN, &m->flat, err));
-    m->flat_bytes = bytes;
-    return HR_OK;
-}
-
-static const hr_column *column_of(const mix *m, int32_t b, int32_t column)
-{
-    return &m->of->blocks[b]->columns[column];
-}
-
-static bool has_nulls(const hr_column *c)
-{
-    return c->validity && c->null_count != 0;
-}
-
-// Bits of values, or of validity, where a column without has all set. Taken as bytes: a byte more is copied for each,
-// and no bit is looked for.
-static hr_status mix_bits(mix *m, int32_t column, bool validity, uint8_t *to, int64_t *ones,
-                          hr_error *err)
-{
-    const hr_kernels *k = hr__kernels();
-    size_t rows = (size_t)m->of->rows;
-    HR_TRY(take_room(m, (size_t)m->flat_rows + rows, err));
-    uint8_t *flat = m->flat, *taken = flat + m->flat_rows;
+    HR_TRY(hr__mix_room(m, (size_t)m->flat_rows * sizeof(int32_t), err));
+    int32_t *to = m->flat;
     for (int32_t b = 0; b < m->of->count; b++) {
-        const hr_column *c = column_of(m, b, column);
-        if (!validity || has_nulls(c))
-            k->bits.to_bytes(flat, validity ? c->validity : c->data, (size_t)c->offset,
-                             (size_t)c->rows);
-        else
-            memset(flat, 1, (size_t)c->rows);
-        flat += c->rows;
-    }
-    k->take.rows32(taken, m->flat, m->of->indexes, rows, 1);
-    *ones = (int64_t)k->bits.from_bytes(to, 0, taken, rows);
-    return HR_OK;
-}
-
-static hr_status mix_validity(mix *m, int32_t column, hr_slot *slot, hr_error *err)
-{
-    int64_t rows = m->of->rows, valid = 0;
-    uint8_t *bits = slot->validity, *own = NULL;
-    hr_status status;
-    bool nulls = false;
-    for (int32_t b = 0; b < m->of->count; b++)
-        nulls |= has_nulls(column_of(m, b, column));
-    if (!nulls && !bits)
-        return HR_OK;
-    if (!bits) {
-        HR_TRY(hr__alloc((size_t)rows / 8 + 1, &own, err));
-        bits = own;
-    }
-    HR_GO(mix_bits(m, column, true, bits, &valid, err));
-    slot->null_count = rows - valid;
-    if (own && slot->null_count > 0)
-        status = HR_FAIL(err, HR_INVALID, "a null where the plan has no room for nulls");
-out:
-    hr__free(own);
-    return status;
-}
-
-static hr_status mix_values(mix *m, int32_t column, hr_slot *slot, hr_error *err)
-{
-    size_t width = (size_t)hr_type_row_bytes(slot->type);
-    bool codes = slot->type->id == HR_TYPE_DICTIONARY;
-    HR_TRY(take_room(m, (size_t)m->flat_rows * width, err));
-    uint8_t *to = m->flat;
-    for (int32_t b = 0; b < m->of->count; b++) {
-        const hr_column *c = column_of(m, b, column);
+        const hr_column *c = hr__mix_column(m, b, column);
         if (c->rows == 0)
             continue;
-        memcpy(to, (const uint8_t *)c->data + (size_t)c->offset * width, (size_t)c->rows * width);
-        if (codes)
-            hr__codes_shift((int32_t *)(void *)to, c->rows, m->shifts[b]);
-        to += (size_t)c->rows * width;
+        memcpy(to, (const int32_t *)c->data + c->offset, (size_t)c->rows * sizeof *to);
+        hr__codes_shift(to, c->rows, m->shifts[b]);
+        to += c->rows;
     }
-    hr__kernels()->take.rows32(slot->data, m->flat, m->of->indexes, (size_t)m->of->rows, width);
+    hr__kernels()->take.rows32(slot->data, m->flat, m->of->indexes, (size_t)m->of->rows,
+                               sizeof *to);
     return HR_OK;
 }
 
@@ -228,11 +139,11 @@ static hr_status mix_values(mix *m, int32_t column, hr_slot *slot, hr_error *err
 DEFINE_ONE_LENGTH(one_length32, int32_t)
 DEFINE_ONE_LENGTH(one_length64, int64_t)
 
-static int64_t one_length(const mix *m, int32_t column)
+static int64_t one_length(const hr_mix *m, int32_t column)
 {
     int64_t length = 0;
     for (int32_t b = 0; b < m->of->count; b++) {
-        const hr_column *c = column_of(m, b, column);
+        const hr_column *c = hr__mix_column(m, b, column);
         if (c->rows == 0)
             continue;
         int64_t own = c->type->large
@@ -246,7 +157,7 @@ static int64_t one_length(const mix *m, int32_t column)
 }
 
 // The offsets of a string further on: what lies at random is then here when its turn comes.
-static void ask_ahead(const mix *m, int64_t i, size_t width)
+static void ask_ahead(const hr_mix *m, int64_t i, size_t width)
 {
     const hr_table_row *next = &m->refs[HR_MIN(i + AHEAD_ROWS, m->of->rows - 1)];
     HR_PREFETCH((const uint8_t *)m->offsets[next->base] + next->row * width);
@@ -290,11 +201,11 @@ DEFINE_PUT_OFFSETS(put_offsets64, int64_t)
     } while (0)
 
 #define DEFINE_STRINGS(flat, placed, type)                                                         \
-    static bool flat(const mix *m, const type *offsets, const uint8_t *from, hr_slot *slot)        \
+    static bool flat(const hr_mix *m, const type *offsets, const uint8_t *from, hr_slot *slot)     \
     {                                                                                              \
         TAKE_STRINGS(type, const type *at = offsets + m->of->indexes[i], true);                    \
     }                                                                                              \
-    static bool placed(const mix *m, hr_slot *slot)                                                \
+    static bool placed(const hr_mix *m, hr_slot *slot)                                             \
     {                                                                                              \
         TAKE_STRINGS(type, const hr_table_row ref = m->refs[i];                                    \
                      const type *at = (const type *)m->offsets[ref.base] + ref.row;                \
@@ -304,19 +215,24 @@ DEFINE_PUT_OFFSETS(put_offsets64, int64_t)
 DEFINE_STRINGS(take_flat32, take_placed32, int32_t)
 DEFINE_STRINGS(take_flat64, take_placed64, int64_t)
 
+static hr_status fail_strings(hr_error *err)
+{
+    return HR_FAIL(err, HR_CORRUPT, "offsets of strings decrease, or pass what was planned");
+}
+
 // Strings of one length are values of that width.
-static bool take_equal(const mix *m, const uint8_t *from, int64_t length, hr_slot *slot)
+static hr_status mix_equal(hr_mix *m, int32_t column, int64_t length, hr_slot *slot, hr_error *err)
 {
     const hr_kernels *k = hr__kernels();
     int64_t rows = m->of->rows;
     if (length > slot->data_bytes / rows)
-        return false;
+        return fail_strings(err);
     if (slot->type->large)
         k->fill.iota_i64(slot->offsets, 0, length, (size_t)rows + 1);
     else
         k->fill.iota_i32(slot->offsets, 0, (int32_t)length, (size_t)rows + 1);
-    k->take.rows32(slot->data, from, m->of->indexes, (size_t)rows, (size_t)length);
-    return true;
+    const hr_mix_values values = {column, (size_t)length, slot->data};
+    return hr__mix_values(m, &values, err);
 }
 
 static bool has_strings(const hr_slot *slot)
@@ -324,16 +240,11 @@ static bool has_strings(const hr_slot *slot)
     return hr__type_has_offsets(slot->type) && !slot->child;
 }
 
-static hr_status fail_strings(hr_error *err)
-{
-    return HR_FAIL(err, HR_CORRUPT, "offsets of strings decrease, or pass what was planned");
-}
-
-static hr_status count_bytes(const mix *m, int32_t column, int64_t *out, hr_error *err)
+static hr_status count_bytes(const hr_mix *m, int32_t column, int64_t *out, hr_error *err)
 {
     int64_t bytes = 0;
     for (int32_t b = 0; b < m->of->count; b++) {
-        const hr_column *c = column_of(m, b, column);
+        const hr_column *c = hr__mix_column(m, b, column);
         if (c->rows == 0)
             continue;
         int64_t begin = hr__column_offset(c, 0), end = hr__column_offset(c, c->rows);
@@ -344,41 +255,40 @@ static hr_status count_bytes(const mix *m, int32_t column, int64_t *out, hr_erro
     return HR_OK;
 }
 
-static hr_status mix_strings(mix *m, int32_t column, int64_t bytes, hr_slot *slot, hr_error *err)
+static hr_status mix_strings(hr_mix *m, int32_t column, int64_t bytes, hr_slot *slot, hr_error *err)
 {
     int64_t length = one_length(m, column), row = 0, at = 0;
     bool large = slot->type->large, fits = true;
-    size_t offset_bytes = length ? 0 : ((size_t)m->flat_rows + 1) * (large ? 8 : 4);
-    HR_TRY(take_room(m, offset_bytes + (size_t)bytes + SHORT_BYTES, err));
+    size_t offset_bytes = ((size_t)m->flat_rows + 1) * (large ? 8 : 4);
+    if (length)
+        return mix_equal(m, column, length, slot, err);
+    HR_TRY(hr__mix_room(m, offset_bytes + (size_t)bytes + SHORT_BYTES, err));
     uint8_t *data = (uint8_t *)m->flat + offset_bytes;
     for (int32_t b = 0; b < m->of->count; b++) {
-        const hr_column *c = column_of(m, b, column);
+        const hr_column *c = hr__mix_column(m, b, column);
         if (c->rows == 0)
             continue;
         int64_t begin = hr__column_offset(c, 0), own = hr__column_offset(c, c->rows) - begin;
         if (own)
             memcpy(data + at, (const uint8_t *)c->data + begin, (size_t)own);
-        if (!length)
-            fits &= large ? put_offsets64((int64_t *)m->flat + row, at, c)
-                          : put_offsets32((int32_t *)m->flat + row, (int32_t)at, c);
+        fits &= large ? put_offsets64((int64_t *)m->flat + row, at, c)
+                      : put_offsets32((int32_t *)m->flat + row, (int32_t)at, c);
         at += own;
         row += c->rows;
     }
-    if (length)
-        fits = take_equal(m, data, length, slot);
-    else if (fits)
+    if (fits)
         fits = large ? take_flat64(m, m->flat, data, slot) : take_flat32(m, m->flat, data, slot);
     return fits ? HR_OK : fail_strings(err);
 }
 
 // --- from where they lie ---
 
-static hr_status find_places(mix *m, int32_t column, hr_error *err)
+static hr_status find_places(hr_mix *m, int32_t column, hr_error *err)
 {
     if (!m->refs)
         HR_TRY(find_refs(m->of, m->flat_rows, &m->refs, err));
     for (int32_t b = 0; b < m->of->count; b++) {
-        const hr_column *c = column_of(m, b, column);
+        const hr_column *c = hr__mix_column(m, b, column);
         bool strings = hr__type_has_offsets(c->type);
         size_t width = strings ? 0 : (size_t)hr_type_row_bytes(c->type);
         m->bases[b] = c->data ? (const uint8_t *)c->data + (size_t)c->offset * width : NULL;
@@ -389,7 +299,7 @@ static hr_status find_places(mix *m, int32_t column, hr_error *err)
     return HR_OK;
 }
 
-static hr_status mix_in_place(mix *m, int32_t column, hr_slot *slot, hr_error *err)
+static hr_status mix_in_place(hr_mix *m, int32_t column, hr_slot *slot, hr_error *err)
 {
     int32_t *codes = slot->type->id == HR_TYPE_DICTIONARY ? slot->data : NULL;
     HR_TRY(find_places(m, column, err));
@@ -404,23 +314,23 @@ static hr_status mix_in_place(mix *m, int32_t column, hr_slot *slot, hr_error *e
     return HR_OK;
 }
 
-static hr_status mix_by_row(mix *m, int32_t column, hr_slot *slot, hr_error *err)
+static hr_status mix_by_row(hr_mix *m, int32_t column, hr_slot *slot, hr_error *err)
 {
     HR_TRY(find_places(m, column, err));
     for (int64_t i = 0; i < m->of->rows; i++) {
         int32_t b = (int32_t)m->refs[i].base;
-        HR_TRY(hr__take_append_row(column_of(m, b, column), m->refs[i].row, slot, i, m->shifts[b],
-                                   err));
+        HR_TRY(hr__take_append_row(hr__mix_column(m, b, column), m->refs[i].row, slot, i,
+                                   m->shifts[b], err));
     }
     return HR_OK;
 }
 
 // --- columns ---
 
-static hr_status open_column(mix *m, int32_t column, hr_slot *slot, hr_error *err)
+static hr_status open_column(hr_mix *m, int32_t column, hr_slot *slot, hr_error *err)
 {
     for (int32_t b = 0; b < m->of->count; b++) {
-        const hr_column *c = column_of(m, b, column);
+        const hr_column *c = hr__mix_column(m, b, column);
         HR_ASSERT(c->type->id == slot->type->id && c->type->large == slot->type->large);
         if (m->used[b])
             HR_TRY(hr__take_append_dictionary(c, slot, &m->shifts[b], err));
@@ -429,36 +339,39 @@ static hr_status open_column(mix *m, int32_t column, hr_slot *slot, hr_error *er
 }
 
 // Whether so many bytes of values are taken from where they lie.
-static bool is_placed(const mix *m, int64_t bytes)
+static bool is_placed(const hr_mix *m, int64_t bytes)
 {
     return m->flat_rows / SPARSE_ROWS >= m->of->rows || bytes / m->flat_rows >= WIDE_BYTES ||
            bytes > INT32_MAX; // offsets of what is brought together are the column's own
 }
 
-static hr_status mix_column(mix *m, int32_t column, hr_slot *slot, hr_error *err)
+static hr_status mix_column(hr_mix *m, int32_t column, hr_slot *slot, hr_error *err)
 {
     hr_type_id id = slot->type->id;
-    int64_t bytes = 0, ones;
+    int64_t bytes = 0;
     if (id == HR_TYPE_NULL || m->of->rows == 0)
         return HR_OK;
     HR_TRY(open_column(m, column, slot, err));
     if (id == HR_TYPE_LIST)
         return mix_by_row(m, column, slot, err);
-    HR_TRY(mix_validity(m, column, slot, err));
     if (id == HR_TYPE_BOOL)
-        return mix_bits(m, column, false, slot->data, &ones, err);
+        return HR_OK; // as bits
     if (has_strings(slot))
         HR_TRY(count_bytes(m, column, &bytes, err));
     else
         bytes = m->flat_rows * hr_type_row_bytes(slot->type);
     if (is_placed(m, bytes))
         return mix_in_place(m, column, slot, err);
-    return has_strings(slot) ? mix_strings(m, column, bytes, slot, err)
-                             : mix_values(m, column, slot, err);
+    if (has_strings(slot))
+        return mix_strings(m, column, bytes, slot, err);
+    if (id == HR_TYPE_DICTIONARY)
+        return mix_codes(m, column, slot, err);
+    const hr_mix_values values = {column, (size_t)hr_type_row_bytes(slot->type), slot->data};
+    return hr__mix_values(m, &values, err);
 }
 
 // Of dictionaries only those were planned for from which a row comes.
-static hr_status find_used(mix *m, hr_error *err)
+static hr_status find_used(hr_mix *m, hr_error *err)
 {
     for (int32_t b = 0; m->of->all && b < m->of->count; b++)
         m->used[b] = m->of->blocks[b]->rows > 0;
@@ -472,7 +385,7 @@ static hr_status find_used(mix *m, hr_error *err)
 
 hr_status hr__mix_append(const hr_mixture *of, hr_builder *builder, hr_error *err)
 {
-    mix m = {.of = of, .flat_rows = count_rows(of)};
+    hr_mix m = {.of = of, .flat_rows = hr__mix_rows(of)};
     hr_status status = HR_OK;
     HR_ASSERT(of->rows <= builder->layout->rows);
     HR_GO(hr__alloc_zero((size_t)HR_MAX(of->count, 1), sizeof *m.bases, &m.bases, err));
@@ -482,6 +395,8 @@ hr_status hr__mix_append(const hr_mixture *of, hr_builder *builder, hr_error *er
     HR_GO(find_used(&m, err));
     for (int32_t i = 0; i < builder->layout->column_count; i++)
         HR_GO(mix_column(&m, i, &builder->slots[i], err));
+    HR_GO(hr__mix_values_end(&m, err));
+    HR_GO(hr__mix_bits(&m, builder, err));
 out:
     hr__free(m.flat);
     hr__free(m.refs);

@@ -31,6 +31,7 @@ static void fill_avx2(hr_kernels *kernels)
         hr__cast_fill_avx2,      hr__arith_fill_avx2,      hr__compare_fill_avx2,
         hr__math_fill_avx2,      hr__affine_fill_avx2,     hr__reduce_fill_avx2,
         hr__hash_rows_fill_avx2, hr__interleave_fill_avx2, hr__fill_fill_avx2,
+        hr__take_fill_avx2,
     };
     for (size_t i = 0; i < HR_COUNTOF(fills); i++)
         fills[i](kernels);

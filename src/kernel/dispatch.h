@@ -18,6 +18,6 @@ hr_kernels_fill_fn hr__unpack_fill_avx2, hr__delta_fill_avx2, hr__byte_split_fil
 hr_kernels_fill_fn hr__dict_fill_avx2, hr__bits_fill_avx2, hr__spread_fill_avx2, hr__cast_fill_avx2;
 hr_kernels_fill_fn hr__arith_fill_avx2, hr__compare_fill_avx2, hr__math_fill_avx2;
 hr_kernels_fill_fn hr__affine_fill_avx2, hr__reduce_fill_avx2, hr__hash_rows_fill_avx2;
-hr_kernels_fill_fn hr__interleave_fill_avx2, hr__fill_fill_avx2;
+hr_kernels_fill_fn hr__interleave_fill_avx2, hr__fill_fill_avx2, hr__take_fill_avx2;
 
 #endif

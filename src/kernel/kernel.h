@@ -266,6 +266,14 @@ typedef struct hr_kernels {
                        size_t width);
         void (*rows64)(void *out, const void *in, const uint64_t *index, size_t count,
                        size_t width);
+        /**
+         * Several columns at once, side by side in rows of 16 bytes: four of 4 bytes or two of 8. join
+         * makes the rows, part takes them by index: out[k][i] = column k of rows[index[i]].
+         */
+        void (*join4x4)(void *rows, const void *const *columns, size_t count);
+        void (*part4x4)(void *const *out, const void *rows, const uint32_t *index, size_t count);
+        void (*join2x8)(void *rows, const void *const *columns, size_t count);
+        void (*part2x8)(void *const *out, const void *rows, const uint32_t *index, size_t count);
         void (*bits32)(uint8_t *out, size_t out_offset, const uint8_t *in, size_t in_offset,
                        const uint32_t *index, size_t count);
         void (*bits64)(uint8_t *out, size_t out_offset, const uint8_t *in, size_t in_offset,

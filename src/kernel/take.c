@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Rows by index. The gathers are bound by cache misses, not by instructions, so there is one version for
- * all instruction sets. Variable-length rows take two passes: offsets first, which tell the caller how many
- * bytes to make room for, then bytes.
+ * all instruction sets, but of those that take several columns at once (take_avx2.c). Variable-length rows
+ * take two passes: offsets first, which tell the caller how many bytes to make room for, then bytes.
  */
 #include "kernel/dispatch.h"
 #include "kernel/rows_loops.h"
@@ -18,6 +18,25 @@ enum {
 
 ROWS_GATHER(take_rows32, uint32_t)
 ROWS_GATHER(take_rows64, uint64_t)
+
+#define TAKE_TOGETHER(JOIN, PART, COLUMNS, WIDTH)                                                  \
+    static void JOIN(void *rows, const void *const *columns, size_t count)                         \
+    {                                                                                              \
+        for (size_t i = 0; i < count; i++)                                                         \
+            for (size_t k = 0; k < COLUMNS; k++)                                                   \
+                memcpy((uint8_t *)rows + 16 * i + WIDTH * k,                                       \
+                       (const uint8_t *)columns[k] + WIDTH * i, WIDTH);                            \
+    }                                                                                              \
+    static void PART(void *const *out, const void *rows, const uint32_t *index, size_t count)      \
+    {                                                                                              \
+        for (size_t i = 0; i < count; i++)                                                         \
+            for (size_t k = 0; k < COLUMNS; k++)                                                   \
+                memcpy((uint8_t *)out[k] + WIDTH * i,                                              \
+                       (const uint8_t *)rows + 16 * (size_t)index[i] + WIDTH * k, WIDTH);          \
+    }
+
+TAKE_TOGETHER(take_join4x4, take_part4x4, 4, 4)
+TAKE_TOGETHER(take_join2x8, take_part2x8, 2, 8)
 
 #define TAKE_BITS(NAME, INDEX)                                                                     \
     static void NAME(uint8_t *out, size_t out_offset, const uint8_t *in, size_t in_offset,         \
@@ -173,6 +192,10 @@ void hr__take_fill_c(hr_kernels *kernels)
     kernels->take.rows32 = take_rows32;
     kernels->take.rows64 = take_rows64;
     kernels->take.mixed = take_mixed;
+    kernels->take.join4x4 = take_join4x4;
+    kernels->take.part4x4 = take_part4x4;
+    kernels->take.join2x8 = take_join2x8;
+    kernels->take.part2x8 = take_part2x8;
     kernels->take.bits32 = take_bits32;
     kernels->take.bits64 = take_bits64;
     kernels->take.check32 = take_check32;

@@ -205,6 +205,18 @@ static void interleave_f64(const hr_kernels *k, bench_data *d)
         columns[c] = (hr_interleave_column){.values = d->in + 64 * c, .type = (hr_num)d->width};
     k->interleave.to_f64((void *)d->out, 16, columns, 16, VALUES / 16);
 }
+static void together(const hr_kernels *k, bench_data *d)
+{
+    size_t width = d->width, count = VALUES / 4, columns = 16 / width;
+    const void *from[4] = {NULL};
+    void *to[4] = {NULL};
+    for (size_t c = 0; c < columns; c++) {
+        from[c] = d->in + c * count * width;
+        to[c] = d->out + c * count * width;
+    }
+    (width == 4 ? k->take.join4x4 : k->take.join2x8)((void *)d->big, from, count);
+    (width == 4 ? k->take.part4x4 : k->take.part2x8)(to, d->big, d->codes, count);
+}
 static void iota(const hr_kernels *k, bench_data *d)
 {
     k->fill.iota_i64((void *)d->out, 1, 3, VALUES);
@@ -307,6 +319,8 @@ static const struct {
     {"interleave 16 f32", interleave, HR_NUM_F32, VALUES * 4},
     {"interleave 16 f64 to f32", interleave, HR_NUM_F64, VALUES * 4},
     {"interleave 16 f64", interleave_f64, HR_NUM_F64, VALUES * 8},
+    {"take together, 4 of 4 bytes", together, 4, VALUES * 4},
+    {"take together, 2 of 8 bytes", together, 8, VALUES * 4},
     {"fill iota i64", iota, 0, VALUES * 8},
     {"fill range rows, L2", range, 0, VALUES * 8},
     {"fill range rows, 64 MiB", range_big, 0, BIG_BYTES},

@@ -70,6 +70,34 @@ static void mixed_case(hr_check *check, size_t width, size_t entries, size_t cou
               width, i);
 }
 
+#define TOGETHER_CASE(COLUMNS, WIDTH, JOIN, PART)                                                  \
+    {                                                                                              \
+        const void *columns[COLUMNS];                                                              \
+        void *out[COLUMNS];                                                                        \
+        uint8_t *rows = hr__check_bytes(check, entries * 16);                                      \
+        uint32_t *index = hr__check_words(check, (count + 1) * sizeof *index);                     \
+        for (size_t k = 0; k < COLUMNS; k++) {                                                     \
+            columns[k] = hr__check_bytes(check, entries * WIDTH);                                  \
+            out[k] = hr__check_bytes(check, count * WIDTH);                                        \
+        }                                                                                          \
+        for (size_t i = 0; i < count; i++)                                                         \
+            index[i] %= (uint32_t)entries;                                                         \
+        check->kernels->take.JOIN(rows, columns, entries);                                         \
+        check->kernels->take.PART(out, rows, index, count);                                        \
+        for (size_t k = 0; k < COLUMNS; k++)                                                       \
+            for (size_t i = 0; i < count; i++)                                                     \
+                CLAIM(check,                                                                       \
+                      memcmp((const uint8_t *)out[k] + WIDTH * i,                                  \
+                             (const uint8_t *)columns[k] + WIDTH * index[i], WIDTH) == 0,          \
+                      k, i);                                                                       \
+    }
+
+static void together_cases(hr_check *check, size_t entries, size_t count)
+{
+    TOGETHER_CASE(4, 4, join4x4, part4x4)
+    TOGETHER_CASE(2, 8, join2x8, part2x8)
+}
+
 void hr__check_take(hr_check *check)
 {
     static const size_t widths[] = {1, 2, 4, 8, 12, 16, 5, 700, 5000};
@@ -80,6 +108,7 @@ void hr__check_take(hr_check *check)
         TAKE_CASE(uint32_t, 32)
         TAKE_CASE(uint64_t, 64)
         mixed_case(check, width, entries, count);
+        together_cases(check, entries, count);
         TAKE_VAR_CASE(int32_t, uint32_t, offsets32, bytes32)
         TAKE_VAR_CASE(int64_t, uint32_t, offsets64, bytes64)
         TAKE_VAR_CASE(int32_t, uint64_t, offsets32_by64, bytes32_by64)
