@@ -388,6 +388,8 @@ def test_a_pipeline_repeats_with_an_order_of_its_own_in_each_epoch():
         pipe.repeat(2)
     with pytest.raises(TypeError, match='repeat 1.5'):
         ds.repeat(1.5)
+    with pytest.raises(ValueError, match='repartition in 10000000000000 blocks: from 1 to'):
+        ds.repartition(10**13)
     with pytest.raises(ValueError, match='split 0'):
         ds.split(0)
     with pytest.raises(TypeError, match='fn returned 3'):

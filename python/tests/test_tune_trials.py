@@ -376,6 +376,18 @@ def test_a_killed_experiment_is_restored_at_the_row(script, tmp_path):
     assert 'READS 2 [21, 21] [True, True]' in said
 
 
+def test_what_is_broken_on_disk_is_told_in_words(kept, tmp_path):
+    tuner = tune.Tuner(lambda config: report(a=1), run_config=kept(verbose=0))
+    path = tuner.fit().experiment_path
+    os.remove(next(tmp_path.glob('e/*/setting.pickle')))
+    with pytest.raises(ValueError, match='no setting.pickle any more'):
+        tune.Tuner.restore(path, lambda config: None).fit()
+    for broken in ('{"ver', '3'):
+        (tmp_path / 'e' / 'experiment.json').write_text(broken)
+        with pytest.raises(ValueError, match='experiment.json is not what an experiment left'):
+            tune.Tuner.restore(path, lambda config: None)
+
+
 def test_ctrl_c_right_behind_a_trials_end_is_ctrl_c(kept, tmp_path, monkeypatch):
     from headrace.train.run import Run
     finish = Run.finish

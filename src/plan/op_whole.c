@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define BLOCKS_MAX 100000000 // of repartition: each has a place in a list
+
 #define LABEL_BYTES 512
 
 // Makes a dataset over a new node whose one input is `dataset`. The node's numbers are set by `fill`, when given.
@@ -74,9 +76,9 @@ hr_status hr_dataset_repartition(const hr_dataset *dataset, int64_t blocks, hr_d
 {
     hr_node *node;
     char name[64];
-    if (blocks < 1)
-        return HR_FAIL(err, HR_INVALID, "repartition in %lld blocks: at least 1",
-                       (long long)blocks);
+    if (blocks < 1 || blocks > BLOCKS_MAX)
+        return HR_FAIL(err, HR_INVALID, "repartition in %lld blocks: from 1 to %d",
+                       (long long)blocks, BLOCKS_MAX);
     (void)snprintf(name, sizeof name, "repartition(%lld)", (long long)blocks);
     HR_TRY(over(dataset, HR_NODE_REPARTITION, name, &node, err));
     node->number = blocks;

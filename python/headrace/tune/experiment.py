@@ -298,7 +298,10 @@ def restored_trials(folder, names, records, *, resume_errored=False, restart_err
     trials = []
     for record in records:
         where = folder.at(record['name'])
-        setting = names.loads(_state.read_bytes(os.path.join(where, 'setting.pickle')))
+        try:
+            setting = names.loads(_state.read_bytes(os.path.join(where, 'setting.pickle')))
+        except FileNotFoundError:
+            raise ValueError(f"{folder.path}: trial {record['name']} has no setting.pickle any more: its folder was removed") from None
         trial = Trial.of_record(record, where, setting)
         if trial.status == ERROR and (resume_errored or restart_errored):
             trial.status, trial.error_text = PENDING, None

@@ -162,7 +162,10 @@ def restored_path(path):
     path = os.path.abspath(os.path.expanduser(os.fspath(path)))
     if not os.path.exists(os.path.join(path, STATE)):
         raise FileNotFoundError(f'{path}: no experiment ({STATE}) there')
-    found = read_json(os.path.join(path, STATE))
+    try:
+        found = dict(read_json(os.path.join(path, STATE)))
+    except (ValueError, TypeError) as e:
+        raise ValueError(f'{path}: {STATE} is not what an experiment left: {e}') from None
     if found.get('version') != VERSION:
         raise ValueError(f"{path}: an experiment of version {found.get('version')}; this is version {VERSION}")
     return path, found
