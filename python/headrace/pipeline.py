@@ -6,6 +6,9 @@ epochs of a pipeline are one stream; the next one begins before the last one end
 Dataset.iter_batches(epoch=...).
 """
 
+import weakref
+
+from . import _core
 from ._feeds import Batches, Feeds, stream_options
 from ._numbers import whole
 
@@ -16,6 +19,7 @@ class _Streams:
 
     def __init__(self, opened, last):
         self._opened, self._last, self._feeds = opened, last, {}
+        self._uses, self._readers = {}, {}  # by options: how many epochs were asked for; who reads the last one
 
     def batches(self, number, options, form):
         key = tuple(sorted(options.items()))
@@ -23,12 +27,31 @@ class _Streams:
         if at >= number:
             return Batches(self._opened(epochs=1, first_epoch=number, **options), form)
         if feed is None:
-            left = -1 if self._last is None else self._last - number
-            feed, at = self._opened(epochs=left, first_epoch=number, **options), number
+            feed, at = self._open(number, options), number
         while at < number and feed.next_epoch():
             at += 1
         self._feeds[key] = feed, number
-        return Batches(feed, form, ends=False)
+        self._uses[key] = self._uses.get(key, 0) + 1
+        made = Batches(feed, form, ends=False)
+        self._readers[key] = weakref.ref(made)
+        return made
+
+    def _open(self, number, options):
+        left = -1 if self._last is None else self._last - number
+        self._close_resting(lambda key: self._uses[key] == 1)  # other options in each epoch: they would collect
+        try:
+            return self._opened(epochs=left, first_epoch=number, **options)
+        except _core.LimitError:
+            if not self._close_resting(lambda key: True):
+                raise
+        return self._opened(epochs=left, first_epoch=number, **options)
+
+    def _close_resting(self, which):
+        readers = {key: self._readers[key]() for key in self._feeds if which(key)}
+        resting = [key for key, reader in readers.items() if reader is None or reader._feed is None]
+        for key in resting:
+            self._feeds.pop(key)[0].close()
+        return bool(resting)
 
 
 class Epoch(Feeds):

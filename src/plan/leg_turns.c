@@ -16,6 +16,7 @@
 #include "plan/stream_parts.h"
 
 #define STUCK_NS    (500ull * 1000 * 1000)
+#define TURN_NS     (200ull * 1000 * 1000)
 #define HOPELESS_NS (5ull * 1000 * 1000 * 1000)
 #define PATIENCE_NS                                                                                \
     (60ull * 1000 * 1000 * 1000) // others have more than their own, which may come back
@@ -84,6 +85,8 @@ static void rest_leg(hr_leg *l)
     int64_t dropped = hr__batcher_dropped_rows(b), padded = hr__batcher_padded_rows(b);
     hr__batcher_close(&b);
     hr__mutex_lock(&s->mutex);
+    if (l->over && !l->ended) // all was pushed but its end
+        hr__leg_finish(l, HR_END, "");
     l->leaving = l->ended = l->refused = false;
     l->stuck_ns = 0;
     if (l->only_rank < 0) {
@@ -99,7 +102,7 @@ static void begin_leg(hr_leg *l)
     if (s->closing || hr__leg_begin(l, &err) == HR_OK)
         return;
     hr__leg_finish(l, err.status, err.message);
-    l->over = true;
+    l->over = l->ended = true;
     if (l->batcher)
         rest_leg(l);
 }
@@ -129,7 +132,7 @@ static void fail_leg(hr_leg *l)
                       (double)l->stuck_ns * 1e-9);
     hr__error_copy(&err, &l->why);
     hr__leg_finish(l, HR_LIMIT, l->why.message);
-    l->over = true;
+    l->over = l->ended = true;
     rest_leg(l);
 }
 
@@ -154,13 +157,19 @@ static void free_leg(hr_leg *l)
     begin_leg(l);
 }
 
-// The next leg that is waited for runs, once nobody waits for the one that does.
+// It has pushed something in its turn, and nobody waits for more, or others have waited for long.
+static bool may_rest(const hr_leg *l)
+{
+    return !is_awaited(l) || (l->pushed && hr__now_ns() - l->begun_ns > TURN_NS);
+}
+
+// The next leg that is waited for runs, once the one that does may rest.
 static void take_turns(hr_stream *s)
 {
     hr_leg *running = NULL, *next = NULL;
     for (int64_t r = -1; r < s->options.ranks && !running; r++)
         running = runs(leg_at(s, r)) ? leg_at(s, r) : NULL;
-    if (running && is_awaited(running))
+    if (running && !may_rest(running))
         return;
     for (int64_t i = 0; i <= s->options.ranks && !next; i++) {
         int64_t r = (s->turn + 2 + i) % (s->options.ranks + 1) - 1;

@@ -274,6 +274,7 @@ static void note_next(hr_leg *l, const hr_out *out)
     hr__mutex_lock(&s->mutex);
     l->next = next;
     l->passed = batch;
+    l->pushed = true;
     l->stuck_ns = 0;
     if (s->crowded)
         hr__turns_look(s);
@@ -435,7 +436,8 @@ hr_status hr__leg_begin(hr_leg *l, hr_error *err)
     };
     hr_out_sink sink = {
         .put = put, .wanted = wanted, .stuck = hr__leg_stuck, .ended = ended, .self = l};
-    l->ended = l->refused = l->leaving = false;
+    l->ended = l->refused = l->leaving = l->pushed = false;
+    l->begun_ns = hr__now_ns();
     l->stuck_ns = 0;
     return hr__batcher_open(&read, &config, &sink, &l->batcher, err);
 }

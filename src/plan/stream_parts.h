@@ -30,10 +30,12 @@ typedef struct hr_leg {
     hr_leg_start next;   // behind what was pushed last
     int64_t passed;      // batches of that epoch below it were pushed
     bool over;           // its last epoch was made
-    bool leaving;        // the batcher is being closed: what it says does not count
-    bool ended;          // the batcher has
-    bool refused;        // with LIMIT: `why`
-    uint64_t stuck_ns;   // so long it has been without room; 0: not that we know
+    bool pushed;         // something since it began
+    uint64_t begun_ns;
+    bool leaving;      // the batcher is being closed: what it says does not count
+    bool ended;        // the batcher has
+    bool refused;      // with LIMIT: `why`
+    uint64_t stuck_ns; // so long it has been without room; 0: not that we know
     hr_error why;
 } hr_leg;
 
