@@ -348,8 +348,13 @@ def from_items(items, *, blocks=0):
     items = list(items)
     if not items:
         raise ValueError('from_items: at least one item is needed, for the schema')
-    if isinstance(items[0], dict):
+    dicts = sum(isinstance(item, dict) for item in items)
+    if 0 < dicts < len(items):
+        raise ValueError(f'from_items: {dicts} of {len(items)} items are dicts; either all are, or none')
+    if dicts:
         columns = {name: [row.get(name) for row in items] for name in dict.fromkeys(k for row in items for k in row)}
+        if not columns:
+            raise ValueError('from_items: dicts without keys; at least one column is needed')
     else:
         columns = {'item': items}
     return _from_batches([_convert.batch_of_numpy(columns)], blocks)
@@ -371,6 +376,8 @@ def from_pandas(frames):
 def from_arrow(source):
     """Anything with __arrow_c_stream__ or __arrow_c_array__ (pyarrow, polars, DuckDB), or a list of such; no copy."""
     if isinstance(source, (list, tuple)):
+        if not source:
+            raise ValueError('from_arrow: an empty list; at least one table is needed, for the schema')
         first, *rest = [from_arrow(s) for s in source]
         return first.union(*rest) if rest else first
     if type(source).__module__.startswith('polars.'):  # its own strings are views, which no block has

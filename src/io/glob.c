@@ -132,19 +132,26 @@ static bool ends_with(const char *text, const char *suffix)
     return a >= b && memcmp(text + a - b, suffix, b) == 0;
 }
 
-// Takes `path`. A name that vanished since it was listed is left out.
+static bool is_wanted(const walk *w, const char *path)
+{
+    if (w->pattern)
+        return hr__glob_match(w->pattern, path + w->root_bytes);
+    return !w->suffix || ends_with(path, w->suffix);
+}
+
+// Takes `path`. A name that vanished since it was listed is left out; a file that cannot be looked at is not, or the
+// rows would be fewer and nobody told.
 static hr_status add_entry(walk *w, char *path, int depth, hr_error *err)
 {
     struct stat st;
     hr_status status = HR_OK;
-    const char *relative = path + w->root_bytes;
     if (stat(path, &st) != 0) {
-        status = HR_OK;
+        if (errno != ENOENT && is_wanted(w, path))
+            status = hr__error_errno(err, errno, "%s", path);
     } else if (S_ISDIR(st.st_mode) && depth < w->depth_max) {
         HR_GO(HR_VEC_PUSH(&w->folders, ((folder){path, depth + 1}), err));
         return HR_OK;
-    } else if (S_ISREG(st.st_mode) && (!w->pattern || hr__glob_match(w->pattern, relative)) &&
-               (w->pattern || !w->suffix || ends_with(path, w->suffix))) {
+    } else if (S_ISREG(st.st_mode) && is_wanted(w, path)) {
         HR_GO(HR_VEC_PUSH(&w->files, ((entry){path, (uint64_t)st.st_size}), err));
         return HR_OK;
     }
@@ -159,8 +166,15 @@ static hr_status list_folder(walk *w, const folder *at, hr_error *err)
     DIR *dir = opendir(at->path);
     if (!dir)
         return hr__error_errno(err, errno, "%s", at->path);
-    for (struct dirent *e; (e = readdir(dir)) != NULL;) {
+    for (;;) {
         char *path = NULL;
+        errno = 0;
+        struct dirent *e = readdir(dir);
+        if (!e) {
+            if (errno)
+                status = hr__error_errno(err, errno, "%s", at->path);
+            break;
+        }
         bool hidden = e->d_name[0] == '.' || (!w->pattern && e->d_name[0] == '_');
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 || (hidden && !w->pattern))
             continue;
@@ -238,6 +252,8 @@ static hr_status list_one(walk *w, const char *pattern, const char *suffix, hr_e
     const char *rest = NULL;
     struct stat st;
     HR_TRY(hr__uri_split(pattern, &scheme, &rest, err));
+    if (!rest[0])
+        return HR_FAIL(err, HR_INVALID, "'%s': a path of no characters", pattern);
     int found = stat(rest, &st);
     w->suffix = suffix;
     w->depth_max = DEPTH_MAX;

@@ -101,6 +101,30 @@ static void list__sorts_and_leaves_out_hidden_names(void **state)
     assert_int_equal(nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
 }
 
+static void list__tells_of_a_file_that_it_cannot_look_at(void **state)
+{
+    char dir[] = "/tmp/headrace-io-XXXXXX", path[256];
+    const char *pattern = dir;
+    hr_listing listing = {0};
+    hr_error err = HR_ERROR_INIT;
+    assert_non_null(mkdtemp(dir));
+    put(dir, "a.parquet", "a");
+    snprintf(path, sizeof path, "%s/gone.parquet", dir);
+    assert_int_equal(symlink("nowhere", path), 0); // as one that vanished
+    snprintf(path, sizeof path, "%s/loop.txt", dir);
+    assert_int_equal(symlink("loop.txt", path), 0); // not asked for
+    check_listing(dir, ".parquet", "a.parquet ");
+    snprintf(path, sizeof path, "%s/loop.parquet", dir);
+    assert_int_equal(symlink("loop.parquet", path), 0);
+    assert_int_not_equal(hr__list(&pattern, 1, ".parquet", &listing, &err), HR_OK);
+    assert_non_null(strstr(err.message, "loop.parquet"));
+    hr__listing_free(&listing);
+    assert_int_equal(nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+    pattern = "";
+    assert_int_equal(hr__list(&pattern, 1, NULL, &listing, NULL), HR_INVALID);
+    hr__listing_free(&listing);
+}
+
 static void source__refuses_what_lies_outside(void **state)
 {
     hr_source *source = NULL;
@@ -152,6 +176,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(glob__matches_as_shells_do),
         cmocka_unit_test(list__sorts_and_leaves_out_hidden_names),
+        cmocka_unit_test(list__tells_of_a_file_that_it_cannot_look_at),
         cmocka_unit_test(source__refuses_what_lies_outside),
         cmocka_unit_test(source__names_what_it_cannot_open),
         cmocka_unit_test(source__notices_a_file_that_shrank),
