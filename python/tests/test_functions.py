@@ -75,6 +75,7 @@ def test_stop_iteration_does_not_pass_for_the_end_of_the_rows():
     with pytest.raises(RuntimeError, match='raised StopIteration') as caught:
         list(ds.iter_batches(batch_size=10))
     assert caught.value.__cause__.args == ('mine',)
+    del caught  # it holds the stream, by its traceback, and what that was promised
 
     def collate(batch):
         raise StopIteration
