@@ -3,7 +3,8 @@
 //
 // A pattern is cut at its first name with a wildcard: what stands before is walked, and each path below is matched
 // against the rest. Folders are walked with a stack of our own (their depth is somebody else's), never deeper than the
-// pattern reaches. Symbolic links are followed; a loop of them ends at DEPTH_MAX.
+// pattern reaches. Symbolic links are followed, but a folder is not entered again from within itself: its files would
+// be listed, and their rows read, many times.
 #include "io/source.h"
 #include "base/mem.h"
 #include "base/vec.h"
@@ -30,6 +31,7 @@ typedef struct walk {
     HR_VEC(folder) folders;
     const char *pattern; // relative to root; NULL: everything
     size_t root_bytes;   // of the root's path and its '/'
+    size_t top_bytes;    // of the path of the folder that is walked first
     const char *suffix;  // may be NULL
     int depth_max;
 } walk;
@@ -139,6 +141,21 @@ static bool is_wanted(const walk *w, const char *path)
     return !w->suffix || ends_with(path, w->suffix);
 }
 
+// Whether the folder is one of those that its path goes through. Where a pattern tells how deep, it has its way.
+static bool is_loop(const walk *w, char *path, const struct stat *st)
+{
+    struct stat above;
+    bool same = false;
+    for (char *end = path + w->top_bytes; w->depth_max == DEPTH_MAX && end && !same;
+         end = strchr(end + 1, '/')) {
+        char cut = *end;
+        *end = '\0';
+        same = stat(path, &above) == 0 && above.st_dev == st->st_dev && above.st_ino == st->st_ino;
+        *end = cut;
+    }
+    return same;
+}
+
 // Takes `path`. A name that vanished since it was listed is left out; a file that cannot be looked at is not, or the
 // rows would be fewer and nobody told.
 static hr_status add_entry(walk *w, char *path, int depth, hr_error *err)
@@ -148,7 +165,7 @@ static hr_status add_entry(walk *w, char *path, int depth, hr_error *err)
     if (stat(path, &st) != 0) {
         if (errno != ENOENT && is_wanted(w, path))
             status = hr__error_errno(err, errno, "%s", path);
-    } else if (S_ISDIR(st.st_mode) && depth < w->depth_max) {
+    } else if (S_ISDIR(st.st_mode) && depth < w->depth_max && !is_loop(w, path, &st)) {
         HR_GO(HR_VEC_PUSH(&w->folders, ((folder){path, depth + 1}), err));
         return HR_OK;
     } else if (S_ISREG(st.st_mode) && is_wanted(w, path)) {
@@ -196,6 +213,7 @@ static hr_status walk_from(walk *w, const char *root, hr_error *err)
     hr_status status = HR_OK;
     char *copy = NULL;
     HR_TRY(hr__strdup(root, &copy, err));
+    w->top_bytes = strlen(root);
     if (HR_VEC_PUSH(&w->folders, ((folder){copy, 0}), err) != HR_OK) {
         hr__free(copy);
         return HR_NOMEM;

@@ -125,6 +125,28 @@ static void list__tells_of_a_file_that_it_cannot_look_at(void **state)
     hr__listing_free(&listing);
 }
 
+static void list__enters_no_folder_from_within_itself(void **state)
+{
+    char dir[] = "/tmp/headrace-io-XXXXXX", path[256];
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/sub", dir);
+    assert_int_equal(mkdir(path, 0700), 0);
+    put(dir, "a.parquet", "a");
+    put(path, "b.parquet", "b");
+    snprintf(path, sizeof path, "%s/loop", dir);
+    assert_int_equal(symlink(".", path), 0);
+    snprintf(path, sizeof path, "%s/sub/up", dir);
+    assert_int_equal(symlink("..", path), 0);
+    snprintf(path, sizeof path, "%s/twice", dir);
+    assert_int_equal(symlink("sub", path), 0); // no loop: as it was asked for
+    check_listing(dir, ".parquet", "a.parquet b.parquet b.parquet ");
+    snprintf(path, sizeof path, "%s/**/*.parquet", dir);
+    check_listing(path, NULL, "a.parquet b.parquet b.parquet ");
+    snprintf(path, sizeof path, "%s/loop/*.parquet", dir);
+    check_listing(path, NULL, "a.parquet ");
+    assert_int_equal(nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+}
+
 static void source__refuses_what_lies_outside(void **state)
 {
     hr_source *source = NULL;
@@ -177,6 +199,7 @@ int main(void)
         cmocka_unit_test(glob__matches_as_shells_do),
         cmocka_unit_test(list__sorts_and_leaves_out_hidden_names),
         cmocka_unit_test(list__tells_of_a_file_that_it_cannot_look_at),
+        cmocka_unit_test(list__enters_no_folder_from_within_itself),
         cmocka_unit_test(source__refuses_what_lies_outside),
         cmocka_unit_test(source__names_what_it_cannot_open),
         cmocka_unit_test(source__notices_a_file_that_shrank),
