@@ -234,7 +234,7 @@ static void choose_sizes(hr_stream *s)
     s->piece_bytes = HR_MIN(unit, HR_MIN(HR_TASK_BYTES, fair));
     if (hr__pipe_has_function(s->pipe)) // the order depends on it
         s->piece_bytes = HR_MIN(unit, HR_LANE_CALL_BYTES);
-    while (may_shrink(s) && open_bytes(s, row) > (double)arena / 4)
+    while (may_shrink(s) && open_bytes(s, row) > (double)arena / 2)
         s->piece_bytes /= 2;
     // Batches of a round are made together.
     int64_t group = (int64_t)HR_MIN((double)row * (double)o->window_rows, HR_GATHER_BYTES);
