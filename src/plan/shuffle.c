@@ -29,6 +29,7 @@ struct hr_shuffler {
     hr_mutex mutex;
     hr_part_source *source; // guards: mutex, until it is there
     int64_t unit_rows;      // guards: mutex. 0: not known yet
+    bool loading;           // guards: mutex. A part of a source that loads one by one
     HR_VEC(queued) queue;   // guards: mutex. From queue_at on
     size_t queue_at;        // guards: mutex
     bool sort_over;         // guards: mutex
@@ -147,9 +148,9 @@ static hr_status sort_take(void *self, void *item, uint64_t *weight_bytes, hr_er
     int64_t row_bytes = 0;
     hr__mutex_lock(&s->mutex);
     hr_part_source *source = s->source;
-    bool known = s->unit_rows > 0;
+    bool known = s->unit_rows > 0, loading = s->loading;
     hr__mutex_unlock(&s->mutex);
-    if (!source)
+    if (!source || loading)
         return HR_AGAIN; // it is being opened
     HR_TRY(source->ops->parts(source, &count, &row_bytes, err));
     if (!known)
@@ -158,6 +159,9 @@ static hr_status sort_take(void *self, void *item, uint64_t *weight_bytes, hr_er
         return HR_END;
     ((sort_item *)item)->number = s->part++;
     *weight_bytes = 1;
+    hr__mutex_lock(&s->mutex);
+    s->loading = source->ops->one_by_one;
+    hr__mutex_unlock(&s->mutex);
     return HR_OK;
 }
 
@@ -204,7 +208,14 @@ static hr_status sort_give(void *self, void *item, hr_error *err)
 
 static void sort_drop(void *self, void *item)
 {
+    hr_shuffler *s = self;
     hr__sorted_part_unref(&((sort_item *)item)->part);
+    hr__mutex_lock(&s->mutex);
+    bool next = s->loading;
+    s->loading = false;
+    hr__mutex_unlock(&s->mutex);
+    if (next)
+        hr__flow_kick(s->sort);
 }
 
 static void sort_ended(void *self, hr_status status, const hr_error *err)

@@ -34,6 +34,7 @@ void hr__sorted_part_unref(hr_sorted_part **part);
 typedef struct hr_part_source hr_part_source;
 typedef struct hr_part_source_ops {
     uint32_t parts_ahead; // sorted and not begun, at most
+    bool one_by_one;      // no part is loaded before the one before it was given on
     // Asked before each part: there may be more meanwhile. HR_AGAIN: not known yet; the `sort` flow is kicked when
     // it is. *row_bytes_out: of a typical row.
     hr_status (*parts)(hr_part_source *source, uint32_t *count_out, int64_t *row_bytes_out,

@@ -464,8 +464,12 @@ static hr_status open_read(hr_exchange *x, hr_error *err)
 hr_status hr__exchange_open(const hr_shuffle_config *config, hr_flow *sort, hr_part_source **out,
                             hr_error *err)
 {
-    static const hr_part_source_ops ops = {
-        .parts_ahead = 1, .parts = parts, .load = load, .stop = stop, .close = close_exchange};
+    static const hr_part_source_ops ops = {.parts_ahead = 1,
+                                           .one_by_one = true,
+                                           .parts = parts,
+                                           .load = load,
+                                           .stop = stop,
+                                           .close = close_exchange};
     static const hr_flow_ops deal_ops = {sizeof(hr_deal), deal_take, deal_work,
                                          deal_give,       deal_drop, deal_ended};
     hr_exchange *x = NULL;
