@@ -233,7 +233,8 @@ static void resume__lives_at_random_are_one(void **state)
         chance c = case_of(i);
         play(&c);
     }
-    chance found = case_of(2403); // a global order that is begun in memory, and then has no room there
+    // A global order that is begun in memory, and then has no room there.
+    chance found = case_of(2403);
     play(&found);
 }
 
