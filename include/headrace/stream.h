@@ -74,7 +74,8 @@ typedef struct hr_stream_options {
     /** Made ahead of all readers together; 0: found from the data and the budget */
     int64_t prefetch_bytes;
     int64_t ranks; /**< readers. Default 1 */
-    /** From first_epoch, or from the position's, on. Default 1; HR_EPOCHS_ENDLESS */
+    /** From first_epoch, or from the position's, on. Default 1; HR_EPOCHS_ENDLESS: one epoch is made
+     *  ahead of the reader that is farthest, and no more */
     int64_t epochs;
     hr_shuffle shuffle;
     uint64_t seed;

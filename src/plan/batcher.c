@@ -359,6 +359,11 @@ void hr__batcher_kick(hr_batcher *batcher)
     hr__flow_kick(batcher->flow);
 }
 
+void hr__batcher_kick_read(hr_batcher *batcher)
+{
+    hr__read_kick(batcher->read);
+}
+
 int64_t hr__batcher_dropped_rows(const hr_batcher *batcher)
 {
     return atomic_load_explicit(&batcher->dropped_rows, memory_order_relaxed);

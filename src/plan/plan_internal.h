@@ -454,7 +454,10 @@ typedef struct hr_read_config {
     hr_place_in_order start; // in the first epoch
     // From there on rows that need not be read: passed over as far as counts are exact
     int64_t pass_rows;
-    int64_t epochs;     // -1: endless
+    int64_t epochs; // -1: endless
+    // Whether it may be begun; else hr__read_kick says that it may. NULL: always
+    bool (*may_begin)(void *context, uint64_t epoch);
+    void *may_begin_context;
     int64_t align_rows; // tasks end at multiples of it in the epoch where counts are exact; 0: no
     int64_t task_bytes; // aimed at; 0: a whole unit a task
     int64_t lanes,
@@ -545,7 +548,8 @@ typedef struct hr_batcher hr_batcher;
 // On failure *out is NULL, or what had begun: the caller closes it, holding no lock that its sink takes.
 HR_USE_RESULT hr_status hr__batcher_open(const hr_read_config *read, const hr_batch_config *config,
                                          const hr_out_sink *sink, hr_batcher **out, hr_error *err);
-void hr__batcher_kick(hr_batcher *batcher); // the sink has room again
+void hr__batcher_kick(hr_batcher *batcher);      // the sink has room again
+void hr__batcher_kick_read(hr_batcher *batcher); // an epoch may be begun
 void hr__batcher_close(hr_batcher **batcher);
 int64_t hr__batcher_dropped_rows(const hr_batcher *batcher);
 int64_t hr__batcher_padded_rows(const hr_batcher *batcher);

@@ -199,6 +199,8 @@ static hr_status begin_epoch(hr_read_flow *r, hr_error *err)
 {
     if (r->epochs_left == 0)
         return HR_END;
+    if (r->config.may_begin && !r->config.may_begin(r->config.may_begin_context, r->epoch))
+        return HR_AGAIN;
     r->begun = false;
     if (r->config.lanes) {
         r->epoch_rows = is_first_epoch(r) ? r->config.start.order_row : 0;

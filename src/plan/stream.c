@@ -104,6 +104,31 @@ static void begin(hr_stream *s)
         hr__channel_finish(s->ranks[r].channel, err.status, err.message);
 }
 
+// Of an endless stream, which nobody may want to the end of what fits: one epoch ahead of the reader that is farthest.
+static bool may_begin(void *context, uint64_t epoch)
+{
+    hr_stream *s = context;
+    hr__mutex_lock(&s->mutex);
+    bool may = epoch <= HR_MAX(s->epoch_read, (uint64_t)s->start.epoch) + 1;
+    hr__mutex_unlock(&s->mutex);
+    return may;
+}
+
+// Lock held.
+static void note_epoch(hr_stream *s, const hr_rank_end *end)
+{
+    hr_channel_state state;
+    hr__channel_state(end->channel, &state);
+    if (state.epoch <= s->epoch_read)
+        return;
+    s->epoch_read = state.epoch;
+    if (s->shared && s->shared->batcher)
+        hr__batcher_kick_read(s->shared->batcher);
+    for (int64_t r = 0; r < s->options.ranks; r++)
+        if (s->ranks[r].own && s->ranks[r].own->batcher)
+            hr__batcher_kick_read(s->ranks[r].own->batcher);
+}
+
 // Called when a channel changed; no locks held.
 void hr__stream_channel_changed(void *context)
 {
@@ -114,6 +139,8 @@ void hr__stream_channel_changed(void *context)
     if (!s->closing) {
         begin(s);
         resume(s, end);
+        if (s->options.epochs < 0)
+            note_epoch(s, end);
         shared = s->shared;
         own = end->own;
         if (shared && shared->batcher)
@@ -416,6 +443,8 @@ hr_status hr__leg_begin(hr_leg *l, hr_error *err)
     hr_read_config read = read_config(s, start, l->only_rank);
     read.busy = &s->busy;
     read.crew = s->crew;
+    read.may_begin = s->options.epochs < 0 ? may_begin : NULL;
+    read.may_begin_context = s;
     hr_batch_config config = {
         .runtime = s->runtime,
         .share = s->share,

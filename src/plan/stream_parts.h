@@ -61,6 +61,7 @@ struct hr_stream {
     hr_mutex mutex;
     hr_leg *shared; // guards: mutex. NULL: nobody has asked a deferred stream
     hr_rank_end *ranks;
+    uint64_t epoch_read; // guards: mutex. Of an endless stream: the reader's that is farthest
     bool begun, closing; // guards: mutex. begun: its shared leg was opened, or failed to
     // Legs that stand in each other's way, or in their own (leg_turns.c). Guards: mutex
     hr_cond turns;

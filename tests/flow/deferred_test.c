@@ -88,6 +88,53 @@ static void deferred__makes_nothing_before_a_rank_asks(void **state)
     hr_runtime_close(&rt);
 }
 
+// Nobody says how many epochs there will be: what is made for those that never come takes the trainer's processors.
+static void endless__makes_one_epoch_ahead_at_most(void **state)
+{
+    for (int ranks = 1; ranks <= 3; ranks++) {
+        hr_runtime *rt = runtime_of(2, 64 * MIB);
+        hr_dataset *d = files_of(rt, folder), *counted = NULL;
+        hr_stream_options o = options_of(ranks == 2 ? HR_SHUFFLE_NONE : HR_SHUFFLE_WINDOW);
+        hr_error err = HR_ERROR_INIT;
+        hr_stream *s = NULL;
+        hr_feed *feeds[3] = {NULL};
+        _Atomic int calls = 0;
+        pass three = {0};
+        ok(hr_dataset_map_blocks(d, count_calls, &calls, NULL, &counted, &err));
+        int before = calls;
+        pass_over(&three, counted, &o);
+        assert_int_equal(three.count, ROWS * o.epochs);
+        pass_finish(&three);
+        int an_epoch = (calls - before) / (int)o.epochs;
+        o.epochs = HR_EPOCHS_ENDLESS;
+        o.deferred = false;
+        o.ranks = ranks;
+        before = calls;
+        ok(hr_dataset_stream(counted, &o, &s, &err));
+        for (int r = 0; r < ranks; r++)
+            ok(hr_feed_open_rank(s, r, NULL, &feeds[r], &err));
+        for (int begun = 1; begun <= 6; begun++) {
+            int want = (begun + 1) * an_epoch;
+            for (int ms = 0; ms < WAIT_S * 1000 && calls - before < want; ms++)
+                sleep_ms(1);
+            sleep_ms(10);
+            assert_int_equal(calls - before, want);
+            for (int r = 0; r < ranks; r++) {
+                hr_batch *batch = NULL;
+                while (hr_feed_next(feeds[r], &batch, &err) == HR_OK)
+                    hr_batch_unref(&batch);
+                ok(hr_feed_next_epoch(feeds[r], &err)); // waits for its first batch
+            }
+        }
+        for (int r = 0; r < ranks; r++)
+            hr_feed_close(&feeds[r]);
+        hr_stream_close(&s);
+        hr_dataset_unref(&counted);
+        hr_dataset_unref(&d);
+        hr_runtime_close(&rt);
+    }
+}
+
 // From each of some places, by way of another one, and once at the last epoch's end.
 static void deferred__goes_on_as_a_stream_that_is_opened_there(void **state)
 {
@@ -169,6 +216,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(deferred__makes_nothing_before_a_rank_asks),
+        cmocka_unit_test(endless__makes_one_epoch_ahead_at_most),
         cmocka_unit_test(deferred__goes_on_as_a_stream_that_is_opened_there),
         cmocka_unit_test(deferred__refuses_what_it_cannot_go_on_from),
     };
