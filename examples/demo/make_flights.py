@@ -25,7 +25,7 @@ def read_flights():
 
 
 def main():
-    folder = sys.argv[1]
+    folder = sys.argv[1] if len(sys.argv) > 1 else 'flights'
     os.makedirs(folder, exist_ok=True)
     flights = read_flights()
     for quarter in range(4):

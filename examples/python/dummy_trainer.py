@@ -9,7 +9,7 @@ import headrace
 from headrace.preprocessors import StandardScaler
 from headrace.train import DummyTrainer, ScalingConfig
 
-flights = headrace.read_parquet(sys.argv[1], columns=["dep_delay", "arr_delay", "air_time", "distance"])
+flights = headrace.read_parquet(sys.argv[1] if len(sys.argv) > 1 else "flights/", columns=["dep_delay", "arr_delay", "air_time", "distance"])
 flights = flights.filter("air_time > 0").map("speed = distance / air_time * 60")
 DummyTrainer(
     scaling_config=ScalingConfig(num_workers=2),

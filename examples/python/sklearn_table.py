@@ -14,7 +14,7 @@ from headrace.preprocessors import StandardScaler
 
 FEATURES = ["dep_delay", "air_time", "distance", "hour"]
 
-flights = headrace.read_parquet(sys.argv[1], columns=[*FEATURES, "arr_delay", "month"])
+flights = headrace.read_parquet(sys.argv[1] if len(sys.argv) > 1 else "flights/", columns=[*FEATURES, "arr_delay", "month"])
 flights = flights.filter("not is_null(arr_delay)")
 result = train.SklearnTrainer(
     SGDRegressor(random_state=0),

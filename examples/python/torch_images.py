@@ -13,7 +13,7 @@ import headrace
 from headrace import train
 
 digits = load_digits()
-folder = pathlib.Path(sys.argv[1])
+folder = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "digits/")
 folder.mkdir(parents=True, exist_ok=True)
 images = digits.images.astype(np.uint8)[:, None]  # [rows, 1, 8, 8]
 for name, rows in (("train", slice(0, 1500)), ("valid", slice(1500, None))):

@@ -60,7 +60,7 @@ def loop():
     save(epoch=EPOCHS - 1, loss=loss.item(), once=bool((seen == 1).all()))
 
 
-folder = pathlib.Path(sys.argv[1])
+folder = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "digits/")
 if not (folder / "digits").exists():
     folder.mkdir(parents=True, exist_ok=True)
     pixels, digit = load_digits(return_X_y=True)

@@ -38,7 +38,7 @@ def loop(config):
         train.report(epoch=epoch, mean_error=torch.cat(errors).mean().item())
 
 
-flights = headrace.read_parquet(sys.argv[1], columns=[*FEATURES, "arr_delay", "month"])
+flights = headrace.read_parquet(sys.argv[1] if len(sys.argv) > 1 else "flights/", columns=[*FEATURES, "arr_delay", "month"])
 flights = flights.filter("not is_null(arr_delay)")
 result = train.TorchTrainer(
     loop,
