@@ -4,6 +4,7 @@
 import json
 import os
 import time
+from xml.dom import minidom
 
 import numpy as np
 import pytest
@@ -250,7 +251,6 @@ def test_epochs_of_a_shard_say_how_far_to_read_ahead(run_config):
 
 
 def test_every_run_leaves_a_page_in_its_folder(run_config):
-    xml = pytest.importorskip('xml.dom.minidom')
 
     def loop(config):
         from headrace import train
@@ -266,7 +266,7 @@ def test_every_run_leaves_a_page_in_its_folder(run_config):
         run_config=run_config(failure_config=FailureConfig(max_failures=1), verbose=0)).fit()
     assert all(0 < w['ingest']['wait_s'] and w['ingest']['rows'] == w['rows'] and w['ingest']['delays'] for w in result.workers)
     with open(os.path.join(result.path, 'report.html'), encoding='utf-8') as f:
-        tree = xml.parseString(f.read())
+        tree = minidom.parseString(f.read())
     texts = lambda tag: [''.join(n.data for n in e.childNodes if n.nodeType == n.TEXT_NODE) for e in tree.getElementsByTagName(tag)]
     assert texts('h1') == ['run'] and texts('title')[0] == 'headrace: run'
     assert 'Dataset valid' in texts('p')
